@@ -9,7 +9,9 @@ const preload = fileURLToPath(new URL("./tsx-preload.js", import.meta.url));
 export function shared(overrides = {}) {
   return mergeConfig(
     defineConfig({
-      ssr: { resolve: { conditions: [sourceCondition, "module", "node"], externalConditions: [sourceCondition, "node"] } },
+      ssr: {
+        resolve: { conditions: [sourceCondition, "module", "node"], externalConditions: [sourceCondition, "node"] },
+      },
       test: {
         include: ["src/**/*.test.ts"],
         passWithNoTests: true,
