@@ -1,1 +1,2 @@
-export {};
+export type * from "./calls.ts";
+export type { Socket } from "./socket.ts";

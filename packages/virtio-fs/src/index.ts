@@ -1,1 +1,2 @@
-export {};
+export type * from "./file-calls.ts";
+export type { File } from "./driver/file.ts";

@@ -1,1 +1,3 @@
-export {};
+export type { Chain, DeviceQueue, DriverQueue } from "./queue.ts";
+export * from "./queue-layout.ts";
+export type { QueueViolation, ViolationKind } from "./violation.ts";

@@ -1,1 +1,1 @@
-export {};
+export type { GuestBytes, GuestStream, HostHandler, HostPortHandler } from "./api.ts";

@@ -1,0 +1,138 @@
+/**
+ * The face that the vsock driver shows to socket calls (and to anyone who drives it alone). Nothing here waits: every
+ * call does what it can and says so; readiness is announced through the listener of each object.
+ *
+ * Numbers returned by `try…` calls: a count of bytes, or a negative errno (`-Errno.EAGAIN`: not now).
+ */
+import type { DmaBuffer } from "@toril/memory";
+import type { Pollable } from "@toril/virtio/platform";
+import type { Cid, Port, VsockAddress } from "../address.ts";
+
+/**
+ * How bytes get from the user to the device.
+ * `two-copy`: user → packet → TX ring buffer. `one-copy`: user → packet, the descriptor points at the packet.
+ * `zero-copy`: a header descriptor and the user's own buffer, where that lies in guest memory; else one-copy, counted.
+ */
+export type TxPath = "two-copy" | "one-copy" | "zero-copy";
+
+/** What became possible. Called from the driver's `poll`, or from the call that caused it; must not throw. */
+export interface ConnectionListener {
+  /** The connection is established (only for `connect`). */
+  onConnected?(): void;
+  /** There are bytes to receive, or the peer will send no more. */
+  onReadable?(): void;
+  /** There is room to send again after a call that returned -EAGAIN or a short count. */
+  onWritable?(): void;
+  /** It is over; 0 when both sides closed in order, else an errno (ECONNREFUSED, ECONNRESET, ETIMEDOUT, ENETDOWN…). */
+  onClosed?(errno: number): void;
+}
+
+/** Received bytes that still lie in the driver's receive buffer. Read, then `release`: credit returns with that. */
+export interface ReceivedBytes {
+  readonly bytes: Uint8Array;
+  /** @throws Error when released twice. */
+  release(): void;
+}
+
+/** One connection. Its state machine is shared with the device (../connection). */
+export interface VsockConnection {
+  readonly local: VsockAddress;
+  readonly peer: VsockAddress;
+  readonly status: "connecting" | "established" | "closing" | "closed";
+  /** Why it closed, 0 for in order or not closed. */
+  readonly error: number;
+  listener: ConnectionListener;
+
+  /** Bytes that can be received now. */
+  readonly readable: number;
+  /** The peer has sent its last byte (they may not all be received yet). */
+  readonly receiveEnded: boolean;
+  /** Bytes that can be sent now without -EAGAIN. */
+  readonly writable: number;
+
+  /** Takes as many bytes as fit, by this connection's path; they may be reused at once. -EAGAIN, -EPIPE, -ECONNRESET… */
+  trySend(bytes: Uint8Array): number;
+  /**
+   * Sends from a guest buffer. On the zero-copy path it is lent to the device (`lendToRead`) until used, and
+   * `onReturned` is called once when no part of this call is lent any more; on the other paths the bytes are copied and
+   * it is called before this returns. A short count lends only what was taken. Not called when the result is negative.
+   */
+  trySendBuffer(buffer: DmaBuffer, offset: number, length: number, onReturned?: () => void): number;
+  /** Sends coalesced small writes now; otherwise they go with the next poll. */
+  flush(): void;
+
+  /** Copies received bytes out; 0 at the end of the stream, -EAGAIN when there are none yet. */
+  tryRecv(target: Uint8Array): number;
+  /** The same without consuming. */
+  tryPeek(target: Uint8Array): number;
+  /** The next run of received bytes in place; `undefined` at the end of the stream, -EAGAIN when there are none. */
+  tryBorrow(): ReceivedBytes | undefined | number;
+
+  /** §5.10.6.5: half-close. `send`: no more from us. `receive`: we take no more. */
+  shutdown(how: "send" | "receive" | "both"): void;
+  /** Sends what is queued, closes both directions, waits for the peer's RST or the close timeout in the background. */
+  close(): void;
+  /** Resets the connection at once; queued bytes are dropped. */
+  abort(): void;
+
+  txPath: TxPath;
+  /** The receive window we advertise, in bytes (`buf_alloc`). */
+  bufAlloc: number;
+  /** Small writes wait for company unless this is false (TCP_NODELAY's meaning). */
+  coalesce: boolean;
+}
+
+export interface VsockListener {
+  readonly port: Port;
+  /** Established connections that nobody has accepted, first come first served. */
+  tryAccept(): VsockConnection | undefined;
+  readonly pending: number;
+  /** Called when `tryAccept` has something. */
+  onAcceptable: (() => void) | undefined;
+  /** Refuses new connections and resets those not accepted. */
+  close(): void;
+}
+
+/** Counters; plain numbers that only grow, readable at any time. */
+export interface VsockDriverStats {
+  readonly txPackets: number;
+  readonly rxPackets: number;
+  readonly txPayloadBytes: number;
+  readonly rxPayloadBytes: number;
+  /** Bytes copied on the way out, by stage. Headers count with the stage that writes them into guest memory. */
+  readonly txCopied: { readonly userToPacket: number; readonly packetToRing: number; readonly header: number };
+  /** Bytes copied on the way in: to the user's buffer; and to private memory when a receive buffer was wanted back. */
+  readonly rxCopied: { readonly toUser: number; readonly toPrivate: number };
+  readonly zeroCopySends: number;
+  /** Sends on the zero-copy path whose bytes did not lie in guest memory, or were too few to be worth it. */
+  readonly zeroCopyFallbacks: number;
+  readonly coalescedWrites: number;
+  readonly notificationsSent: number;
+  readonly notificationsSuppressed: number;
+  readonly creditUpdatesSent: number;
+  readonly creditRequestsSent: number;
+  /** Times and milliseconds that some connection wanted to send and had no credit / no room in the ring. */
+  readonly creditStalls: number;
+  readonly creditStallMs: number;
+  readonly ringFullStalls: number;
+  readonly ringFullMs: number;
+  readonly resetsSent: number;
+  readonly resetsReceived: number;
+  readonly connectionsOpened: number;
+  readonly connectionsOpen: number;
+}
+
+export interface VsockDriver extends Pollable {
+  /** From config space (§5.10.4); may change with a TRANSPORT_RESET event. */
+  readonly guestCid: Cid;
+  readonly stats: VsockDriverStats;
+  /** Set when the device broke the rules or died: every connection was closed with ENETDOWN. */
+  readonly failure: string | undefined;
+
+  /** @throws SystemError EADDRINUSE */
+  listen(port: Port | undefined, backlog: number): VsockListener;
+  /** Starts to connect; the outcome comes through the listener. @throws SystemError EADDRNOTAVAIL when ports run out. */
+  connect(peer: VsockAddress, options?: { localPort?: Port; timeoutMs?: number }): VsockConnection;
+  /** Resets every connection and the device. */
+  close(): Promise<void>;
+}
