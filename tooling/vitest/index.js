@@ -18,10 +18,11 @@ export function shared(overrides = {}) {
         // Child processes, because workers that a test starts inherit execArgv: the TypeScript loader and the condition.
         pool: "forks",
         execArgv: [`--conditions=${sourceCondition}`, "--import", preload],
-        // Two cores: each fork may itself start worker threads.
+        // Each fork may itself start worker threads.
         maxWorkers: 2,
         reporters: ["default", "json"],
-        outputFile: { json: ".reports/vitest.json" },
+        // One report per Node major: tooling/test-report adds up the runs.
+        outputFile: { json: `.reports/vitest-node${process.versions.node.split(".")[0]}.json` },
       },
     }),
     overrides,

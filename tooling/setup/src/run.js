@@ -1,0 +1,36 @@
+// What `npm start`, `npm test` and `npm run toril` go through: the one place that has to work on a fresh clone, with
+// nothing but Node and npm. Installs the workspace when that is due, then runs the target. No dependencies here.
+//
+//   node tooling/setup/src/run.js toril ARGS...    the command line, from the sources
+//   node tooling/setup/src/run.js test             every check: see test.js
+//   node tooling/setup/src/run.js pnpm ARGS...     the pinned pnpm
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { checkNode, install } from "./install.js";
+import { npmExecPnpm, relay } from "./processes.js";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+const [task, ...args] = process.argv.slice(2);
+
+checkNode();
+install(root);
+
+switch (task) {
+  case "toril": {
+    const preload = pathToFileURL(`${root}tooling/vitest/tsx-preload.js`).href;
+    const main = `${root}packages/toril/src/main.ts`;
+    const command = [process.execPath, "--conditions=@toril/source", "--import", preload, main, ...args];
+    // npm changes to the root of the project; a relative DIR means the directory where the user typed it.
+    relay(command, process.env.INIT_CWD ?? process.cwd());
+    break;
+  }
+  case "test":
+    // turbo looks for a pnpm on PATH; running under `npm exec` puts the pinned one there.
+    relay([...npmExecPnpm(root), "exec", "node", "tooling/setup/src/test.js", ...args], root);
+    break;
+  case "pnpm":
+    relay([...npmExecPnpm(root), ...args], root);
+    break;
+  default:
+    console.error(`toril setup: unknown task "${task ?? ""}"; use toril, test or pnpm`);
+    process.exitCode = 2;
+}

@@ -1,0 +1,38 @@
+// Every check, in order of how fast it fails; all of them run, so that one look shows everything. The last line on
+// stdout is the plain total of all vitest reports: `N passed, N failed, N skipped`.
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { clearReports, printSummary } from "../../test-report/src/report.js";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+
+const turbo = ["turbo", "run", "--continue=always", "--output-logs=errors-only", "--log-order=grouped"];
+const steps = {
+  lint: ["biome", "check", "--error-on-warnings"],
+  layering: ["turbo", "boundaries"],
+  typecheck: [...turbo, "typecheck"],
+  // Two cores: two packages at a time, each with one test process (which may start worker threads).
+  tests: [...turbo.with(3, "--output-logs=new-only"), "--concurrency=2", "test"],
+};
+
+const env = {
+  ...process.env,
+  TURBO_TELEMETRY_DISABLED: "1",
+  DO_NOT_TRACK: "1",
+  TURBO_NO_UPDATE_NOTIFIER: "1",
+  VITEST_MAX_WORKERS: "1",
+};
+const failed = [];
+clearReports(root);
+for (const [name, [command = "", ...args]] of Object.entries(steps)) {
+  console.log(`\n== ${name}`);
+  const { status } = spawnSync(command, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
+  if (status !== 0) failed.push(name);
+}
+
+console.log(`\n== summary (Node ${process.versions.node})`);
+if (!printSummary(root)) failed.push("reports");
+if (failed.length > 0) {
+  console.error(`failed: ${[...new Set(failed)].join(", ")}`);
+  process.exitCode = 1;
+}

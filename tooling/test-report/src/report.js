@@ -1,0 +1,85 @@
+// Adds up the JSON reports that vitest leaves in each package's .reports directory. Each Node major writes its own
+// (see tooling/vitest), so that runs on several versions add up instead of overwriting each other.
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+
+/** @typedef {{ passed: number, failed: number, skipped: number }} Totals */
+/** @typedef {{ numPassedTests: number, numFailedTests: number, numPendingTests: number, numTodoTests: number, testResults: { status: string, assertionResults: unknown[] }[] }} VitestReport */
+
+const PACKAGE_FOLDERS = ["packages", "apps", "tooling"];
+const currentRun = `node${process.versions.node.split(".")[0]}`;
+
+/** @param {string} run such as "node20" */
+export const reportFile = (run) => `vitest-${run}.json`;
+
+/**
+ * @param {VitestReport} report
+ * @returns {Totals}
+ */
+export function totalsOf(report) {
+  // A file that could not be loaded holds no tests; it must not look like success.
+  const brokenFiles = report.testResults.filter(
+    (file) => file.status === "failed" && file.assertionResults.length === 0,
+  );
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + brokenFiles.length,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+/** @param {Totals} totals */
+export const line = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed, ${skipped} skipped`;
+
+/** @param {string} root with a slash at its end; removes this Node's reports, so that none is counted twice */
+export function clearReports(root, runs = [currentRun]) {
+  for (const name of testedPackages(root)) {
+    for (const run of runs) rmSync(`${root}${name}/.reports/${reportFile(run)}`, { force: true });
+  }
+}
+
+/**
+ * Prints a line per package and, last, the plain total.
+ * @param {string} root with a slash at its end
+ * @returns whether every package reported and none failed
+ */
+export function printSummary(root, runs = [currentRun], print = console.log) {
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  let complete = true;
+  for (const run of runs) {
+    for (const name of testedPackages(root)) {
+      const label = runs.length > 1 ? `${run} ${name}` : name;
+      const totals = readReport(`${root}${name}/.reports/${reportFile(run)}`);
+      if (totals === undefined) {
+        complete = false;
+        print(`${label}: no test report: vitest did not get to its end`);
+        continue;
+      }
+      print(`${label}: ${line(totals)}`);
+      sum.passed += totals.passed;
+      sum.failed += totals.failed;
+      sum.skipped += totals.skipped;
+    }
+  }
+  print(line(sum));
+  return complete && sum.failed === 0;
+}
+
+/** @param {string} path */
+function readReport(path) {
+  try {
+    return totalsOf(JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The packages that have a `test` script, as paths from the root. @param {string} root */
+function testedPackages(root) {
+  return PACKAGE_FOLDERS.filter((folder) => existsSync(root + folder))
+    .flatMap((folder) => readdirSync(root + folder).map((name) => `${folder}/${name}`))
+    .filter((name) => {
+      const manifest = `${root}${name}/package.json`;
+      return existsSync(manifest) && JSON.parse(readFileSync(manifest, "utf8")).scripts?.test !== undefined;
+    })
+    .sort();
+}

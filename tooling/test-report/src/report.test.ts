@@ -1,0 +1,67 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { clearReports, printSummary, reportFile, totalsOf } from "./report.js";
+
+let root: string;
+beforeEach(() => {
+  root = `${mkdtempSync(join(tmpdir(), "toril-report-"))}/`;
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+const report = (passed: number, failed: number, pending: number, todo = 0) => ({
+  numPassedTests: passed,
+  numFailedTests: failed,
+  numPendingTests: pending,
+  numTodoTests: todo,
+  testResults: [{ status: failed > 0 ? "failed" : "passed", assertionResults: [{}] }],
+});
+
+function addPackage(name: string, reports: Record<string, object>, scripts: object = { test: "vitest run" }): void {
+  mkdirSync(`${root}${name}/.reports`, { recursive: true });
+  writeFileSync(`${root}${name}/package.json`, JSON.stringify({ scripts }));
+  for (const [run, content] of Object.entries(reports)) {
+    writeFileSync(`${root}${name}/.reports/${reportFile(run)}`, JSON.stringify(content));
+  }
+}
+
+function summary(...runs: string[]): { ok: boolean; lines: string[] } {
+  const lines: string[] = [];
+  const ok = printSummary(root, runs, (text: string) => lines.push(text));
+  return { ok, lines };
+}
+
+it("adds up the packages and ends with the plain total", () => {
+  addPackage("packages/a", { node20: report(3, 0, 1) });
+  addPackage("tooling/b", { node20: report(2, 0, 0, 1) });
+  addPackage("packages/without-tests", {}, { build: "x" });
+  const { ok, lines } = summary("node20");
+  expect(ok).toBe(true);
+  expect(lines.at(-1)).toBe("5 passed, 0 failed, 2 skipped");
+});
+
+it("adds up several runs", () => {
+  addPackage("packages/a", { node20: report(3, 0, 0), node24: report(3, 1, 0) });
+  const { ok, lines } = summary("node20", "node24");
+  expect(ok).toBe(false);
+  expect(lines.at(-1)).toBe("6 passed, 1 failed, 0 skipped");
+});
+
+it("counts a test file that could not be loaded as a failure", () => {
+  const broken = { ...report(0, 0, 0), testResults: [{ status: "failed", assertionResults: [] }] };
+  expect(totalsOf(broken)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+});
+
+it("does not take a missing report for success", () => {
+  addPackage("packages/a", { node20: report(3, 0, 0) });
+  addPackage("packages/crashed", {});
+  expect(summary("node20").ok).toBe(false);
+});
+
+it("clears only the reports of the run that is about to start", () => {
+  addPackage("packages/a", { node20: report(1, 0, 0), node24: report(1, 0, 0) });
+  clearReports(root, ["node20"]);
+  expect(summary("node24").ok).toBe(true);
+  expect(summary("node20").ok).toBe(false);
+});
