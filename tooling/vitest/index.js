@@ -21,7 +21,7 @@ export function shared(overrides = {}) {
         // Each fork may itself start worker threads.
         maxWorkers: 2,
         reporters: ["default", "json"],
-        // One report per Node major: tooling/test-report adds up the runs.
+        // One report per Node major: tooling/checks adds up the runs.
         outputFile: { json: `.reports/vitest-node${process.versions.node.split(".")[0]}.json` },
       },
     }),

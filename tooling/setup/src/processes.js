@@ -14,7 +14,16 @@ export function npmExecPnpm(root) {
   // Under pnpm or yarn npm_execpath is theirs.
   const npm = basename(npmScript) === "npm-cli.js" ? [process.execPath, npmScript] : ["npm"];
   // The log level is set because npm hands its own down: under `npm run -s` an error would have no text.
-  return [...npm, "exec", "--yes", "--loglevel=error", `--package=${packageManager}`, "--", "pnpm"];
+  return [
+    ...npm,
+    "exec",
+    "--yes",
+    "--loglevel=error",
+    "--no-update-notifier",
+    `--package=${packageManager}`,
+    "--",
+    "pnpm",
+  ];
 }
 
 /**

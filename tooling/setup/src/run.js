@@ -2,7 +2,7 @@
 // nothing but Node and npm. Installs the workspace when that is due, then runs the target. No dependencies here.
 //
 //   node tooling/setup/src/run.js toril ARGS...    the command line, from the sources
-//   node tooling/setup/src/run.js test             every check: see test.js
+//   node tooling/setup/src/run.js test             every check: see tooling/checks
 //   node tooling/setup/src/run.js pnpm ARGS...     the pinned pnpm
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { checkNode, install } from "./install.js";
@@ -25,7 +25,7 @@ switch (task) {
   }
   case "test":
     // turbo looks for a pnpm on PATH; running under `npm exec` puts the pinned one there.
-    relay([...npmExecPnpm(root), "exec", "node", "tooling/setup/src/test.js", ...args], root);
+    relay([...npmExecPnpm(root), "exec", "node", "tooling/checks/src/all.js", ...args], root);
     break;
   case "pnpm":
     relay([...npmExecPnpm(root), ...args], root);

@@ -28,7 +28,7 @@ export function totalsOf(report) {
 }
 
 /** @param {Totals} totals */
-export const line = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed, ${skipped} skipped`;
+const line = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed, ${skipped} skipped`;
 
 /** @param {string} root with a slash at its end; removes this Node's reports, so that none is counted twice */
 export function clearReports(root, runs = [currentRun]) {
@@ -38,30 +38,26 @@ export function clearReports(root, runs = [currentRun]) {
 }
 
 /**
- * Prints a line per package and, last, the plain total.
  * @param {string} root with a slash at its end
- * @returns whether every package reported and none failed
+ * @returns a line per package, the plain total, and whether every package reported and none failed
  */
-export function printSummary(root, runs = [currentRun], print = console.log) {
+export function summarize(root, runs = [currentRun]) {
+  const details = [];
   const sum = { passed: 0, failed: 0, skipped: 0 };
   let complete = true;
   for (const run of runs) {
     for (const name of testedPackages(root)) {
-      const label = runs.length > 1 ? `${run} ${name}` : name;
       const totals = readReport(`${root}${name}/.reports/${reportFile(run)}`);
-      if (totals === undefined) {
-        complete = false;
-        print(`${label}: no test report: vitest did not get to its end`);
-        continue;
-      }
-      print(`${label}: ${line(totals)}`);
-      sum.passed += totals.passed;
-      sum.failed += totals.failed;
-      sum.skipped += totals.skipped;
+      details.push(
+        `${run} ${name}: ${totals === undefined ? "no report: vitest did not get to its end" : line(totals)}`,
+      );
+      complete &&= totals !== undefined;
+      sum.passed += totals?.passed ?? 0;
+      sum.failed += totals?.failed ?? 0;
+      sum.skipped += totals?.skipped ?? 0;
     }
   }
-  print(line(sum));
-  return complete && sum.failed === 0;
+  return { details, total: line(sum), ok: complete && sum.failed === 0 };
 }
 
 /** @param {string} path */

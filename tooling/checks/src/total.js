@@ -1,0 +1,8 @@
+// node tooling/checks/src/total.js node20 node24: the total of several runs, as one plain line.
+import { fileURLToPath } from "node:url";
+import { summarize } from "./report.js";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+const { ok, total } = summarize(root, process.argv.slice(2));
+console.log(total);
+if (!ok) process.exitCode = 1;
