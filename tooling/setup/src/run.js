@@ -1,6 +1,9 @@
 // What `npm start`, `npm test` and `npm run toril` go through: the one place that has to work on a fresh clone, with
 // nothing but Node and npm. Installs the workspace when that is due, then runs the target. No dependencies here.
 //
+// package.json says `exec node …`: without it dash stays between npm and us, and dies of a SIGTERM to npm without handing
+// it on, which leaves a server running that nobody owns.
+//
 //   node tooling/setup/src/run.js toril ARGS...    the command line, from the sources
 //   node tooling/setup/src/run.js test             every check: see tooling/checks
 //   node tooling/setup/src/run.js pnpm ARGS...     the pinned pnpm
