@@ -67,7 +67,9 @@ export class GuestMemory {
     const wasm = createWasmMemory(pages, sharing);
     if (wasm !== undefined) return GuestMemory.attach(wasm, base);
     const bytes = pages * WASM_PAGE_SIZE;
-    return GuestMemory.map([{ base, buffer: sharing === "shared" ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes) }]);
+    return GuestMemory.map([
+      { base, buffer: sharing === "shared" ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes) },
+    ]);
   }
 
   /** The same memory in another thread, from the `wasm` that was posted to it. */

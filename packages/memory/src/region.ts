@@ -16,7 +16,9 @@ export class MemoryRegion {
   /** @throws RangeError when the run is empty, odd-sized, misaligned, or not inside the buffer. */
   constructor({ base, buffer, byteOffset = 0, size = buffer.byteLength - byteOffset }: RegionSource) {
     if (byteOffset % 8 !== 0 || base % 8 !== 0 || size % 8 !== 0) {
-      throw new RangeError(`a region's base, offset and size must be multiples of 8: got ${base}, ${byteOffset}, ${size}`);
+      throw new RangeError(
+        `a region's base, offset and size must be multiples of 8: got ${base}, ${byteOffset}, ${size}`,
+      );
     }
     if (size <= 0 || byteOffset < 0 || byteOffset + size > buffer.byteLength) {
       throw new RangeError(`a region of ${size} bytes at ${byteOffset} is not inside a buffer of ${buffer.byteLength}`);
