@@ -21,7 +21,7 @@ export interface ConnectionListener {
   onConnected?(): void;
   /** There are bytes to receive, or the peer will send no more. */
   onReadable?(): void;
-  /** There is room to send again after a call that returned -EAGAIN or a short count. */
+  /** There is room to send again after a call that returned -EAGAIN or a short count, or after `writable` was 0. */
   onWritable?(): void;
   /** It is over; 0 when both sides closed in order, else an errno (ECONNREFUSED, ECONNRESET, ETIMEDOUT, ENETDOWN…). */
   onClosed?(errno: number): void;
@@ -87,7 +87,7 @@ export interface VsockListener {
   /** Established connections that nobody has accepted, first come first served. */
   tryAccept(): VsockConnection | undefined;
   readonly pending: number;
-  /** Called when `tryAccept` has something. */
+  /** Called when `tryAccept` has something, and when the driver failed (`failure` is set: nothing will come any more). */
   onAcceptable: (() => void) | undefined;
   /** Refuses new connections and resets those not accepted. */
   close(): void;
