@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { npmExecPnpm } from "./processes.js";
+import { environment, npmExecPnpm } from "./processes.js";
 
 const MINIMUM_NODE = { major: 20, minor: 19 };
 
@@ -30,6 +30,7 @@ export function install(root) {
   const [command = "", ...args] = [...npmExecPnpm(root), "install", "--frozen-lockfile"];
   const result = spawnSync(command, args, {
     cwd: root,
+    env: environment(),
     encoding: "utf8",
     stdio: terminal ? ["ignore", 2, 2] : ["ignore", "pipe", "pipe"],
   });

@@ -27,12 +27,21 @@ export function npmExecPnpm(root) {
 }
 
 /**
+ * The environment for the commands we start. npm hands its own options down as variables; those of an outer
+ * `npx -p node@24 -c "npm test"` would become options of our `npm exec`, which cannot have both.
+ */
+export function environment() {
+  const { npm_config_call, npm_config_package, ...rest } = process.env;
+  return rest;
+}
+
+/**
  * Runs the command on our stdin, stdout and stderr, hands signals on, and ends as the command ended.
  * @param {string[]} command
  * @param {string} cwd
  */
 export function relay([file = "", ...args], cwd) {
-  const child = spawn(file, args, { cwd, stdio: "inherit" });
+  const child = spawn(file, args, { cwd, env: environment(), stdio: "inherit" });
   const handOn = (/** @type {NodeJS.Signals} */ signal) => child.kill(signal);
   process.on("SIGTERM", handOn);
   process.on("SIGHUP", handOn);

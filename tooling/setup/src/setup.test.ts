@@ -76,6 +76,18 @@ describe("install", () => {
   });
 });
 
+it("does not hand the options of an outer npx to our npm", async () => {
+  const env = { npm_config_call: "npm test", npm_config_package: "node@24", npm_config_registry: "kept" };
+  const child = start(
+    `import { environment } from ${from("processes.js")};
+    const { npm_config_call, npm_config_package, npm_config_registry } = environment();
+    console.log(npm_config_call, npm_config_package, npm_config_registry);`,
+    env,
+  );
+  await once(child, "close");
+  expect(child.text().stdout).toBe("undefined undefined kept\n");
+});
+
 describe("relay", () => {
   const relay = (code: string): string =>
     `import { relay } from ${from("processes.js")}; relay([process.execPath, "-e", ${JSON.stringify(code)}], ".");`;
