@@ -6,11 +6,13 @@
  */
 import type { GuestMemory } from "@toril/memory";
 import type { QueueLayout } from "@toril/virtqueue";
-import type { DeviceType } from "./device-type.ts";
 
 export type MaybePromise<T> = T | Promise<T>;
 
-/** What the device tells the driver outside the rings (§2.3, §4.1.5.3). Called on the driver's own loop or thread. */
+/**
+ * What the device tells the driver outside the rings (§2.3, §4.1.5.3). Called on the driver's own thread, perhaps from
+ * within a call of the device: note it and ring the loop (`InterruptFlags` does that), act in `poll`. Must not throw.
+ */
 export interface InterruptHandler {
   /** The device has used buffers of this queue. */
   queueUsed(queueIndex: number): void;
@@ -19,7 +21,8 @@ export interface InterruptHandler {
 }
 
 export interface Transport {
-  readonly deviceType: DeviceType;
+  /** A number of §5; `DeviceType` names those of this project. */
+  readonly deviceType: number;
   /** The guest memory that both sides see. */
   readonly memory: GuestMemory;
   readonly queueCount: number;
