@@ -1,0 +1,48 @@
+/**
+ * What a program gets: its system calls, as one typed object. It belongs to one thread; a thread that is spawned gets
+ * its own. Types only: an appliance that imports this drags no machine in.
+ */
+import type { ThreadCalls } from "@toril/kernel";
+import type { DmaBuffer } from "@toril/memory";
+import type { SocketCalls } from "@toril/sockets";
+import type { Clock, Log, TextCodec } from "@toril/virtio/platform";
+import type { FileCalls } from "@toril/virtio-fs";
+
+/** Memory of this thread's core. */
+export interface MemoryCalls {
+  /** A buffer in guest memory that can be lent to devices; `undefined` when the core's memory is exhausted. */
+  allocate(length: number, alignment?: number): DmaBuffer | undefined;
+  /** Bytes of the core's heap that are in use, and in all. */
+  usage(): { readonly used: number; readonly size: number };
+}
+
+export interface Sys {
+  /** Threads: spawn, yield, sleep, join, cancel, and who this one is. */
+  readonly threads: ThreadCalls;
+  /** Sockets over virtio-vsock. */
+  readonly net: SocketCalls;
+  /** Files over virtio-fs. @throws SystemError ENODEV from every call when the machine has no directory. */
+  readonly fs: FileCalls;
+  readonly memory: MemoryCalls;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly text: TextCodec;
+  /** Milliseconds since 1970, as the host's clock has it. */
+  wallClock(): number;
+  /** What the program was started with. */
+  readonly args: unknown;
+  /** Tells the machine that the program now does its job (a server: that it listens). */
+  ready(): void;
+  /** Ends when the machine is asked to stop: close what is open, then return from `main`. */
+  readonly stopping: StopSignal;
+}
+
+/** A request to stop; fits wherever an AbortSignal is taken. */
+export interface StopSignal {
+  readonly aborted: boolean;
+  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+
+/** The program of an appliance. It ends when the promise settles; its number, when it returns one, is the exit code. */
+export type Main = (sys: Sys) => Promise<number | void> | number | void;
