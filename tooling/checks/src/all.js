@@ -32,7 +32,8 @@ for (const [name, [command = "", ...args]] of Object.entries(steps)) {
 }
 
 const summary = summarize(root);
-if (!summary.ok) failed.push("reports");
+// Tests that failed are named above already; a report that is missing although nothing failed is not.
+if (!summary.ok && !failed.includes("tests")) failed.push("reports");
 console.log(`\n== summary (Node ${process.versions.node})`);
 for (const text of summary.details) console.log(text);
 console.log(failed.length === 0 ? "every check passed" : `failed: ${failed.join(", ")}`);
