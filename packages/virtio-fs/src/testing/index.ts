@@ -1,1 +1,1 @@
-export {};
+export { goldenBytes } from "./golden.ts";
