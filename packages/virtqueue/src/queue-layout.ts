@@ -1,5 +1,6 @@
 /** Where a split virtqueue lies (virtio 1.3 §2.7): three areas, each in one region of guest memory. */
-import { addressAt, alignUp, type GuestAddress } from "@toril/memory";
+import { addressAt, alignUp, type GuestAddress, type GuestMemory } from "@toril/memory";
+import { ringAreaProblem } from "./ring-area.ts";
 
 /** §2.7: the areas and their alignment. */
 export interface QueueLayout {
@@ -30,6 +31,35 @@ export function isQueueSize(size: number): boolean {
   return Number.isInteger(size) && size >= 1 && size <= MAX_QUEUE_SIZE && (size & (size - 1)) === 0;
 }
 
+/** @throws RangeError when `size` is no queue size. */
+export function assertQueueSize(size: number): void {
+  if (!isQueueSize(size)) throw new RangeError(sizeProblem(size));
+}
+
+function sizeProblem(size: number): string {
+  return `a queue of ${size} entries: it must be a power of 2 up to ${MAX_QUEUE_SIZE}`;
+}
+
+/**
+ * What is wrong with a layout that a driver gave, as a sentence; `undefined` when nothing is. For hosts, to whom the
+ * layout is a peer's input: the queues' constructors throw for the same faults.
+ */
+export function layoutProblem(memory: GuestMemory, layout: QueueLayout): string | undefined {
+  const { size, descriptorTable, availableRing, usedRing } = layout;
+  if (!isQueueSize(size)) return sizeProblem(size);
+  return (
+    ringAreaProblem(
+      memory,
+      "descriptor table",
+      descriptorTable,
+      descriptorTableBytes(size),
+      DESCRIPTOR_TABLE_ALIGNMENT,
+    ) ??
+    ringAreaProblem(memory, "available ring", availableRing, availableRingBytes(size), AVAILABLE_RING_ALIGNMENT) ??
+    ringAreaProblem(memory, "used ring", usedRing, usedRingBytes(size), USED_RING_ALIGNMENT)
+  );
+}
+
 /** Bytes that `layoutAt` needs, used ring included, from an address aligned to 16. */
 export function queueBytes(size: number): number {
   return alignTo(descriptorTableBytes(size) + availableRingBytes(size), USED_RING_ALIGNMENT) + usedRingBytes(size);
@@ -40,7 +70,7 @@ export function queueBytes(size: number): number {
  * @throws RangeError when `size` is no queue size.
  */
 export function layoutAt(base: GuestAddress, size: number): QueueLayout {
-  if (!isQueueSize(size)) throw new RangeError(`a queue of ${size} entries: it must be a power of 2 up to ${MAX_QUEUE_SIZE}`);
+  assertQueueSize(size);
   const descriptorTable = alignUp(base, DESCRIPTOR_TABLE_ALIGNMENT);
   const availableRing = addressAt(descriptorTable, descriptorTableBytes(size));
   const usedRing = alignUp(addressAt(availableRing, availableRingBytes(size)), USED_RING_ALIGNMENT);

@@ -3,7 +3,7 @@
  * split ring (this package) and later the packed ring implement both. No call here allocates, throws for what the peer
  * did, or waits.
  */
-import type { GuestMemory } from "@toril/memory";
+import type { GuestAddress, GuestMemory } from "@toril/memory";
 import type { QueueViolation } from "./violation.ts";
 
 /** The driver's side: it owns the buffers, and makes them available to the device. */
@@ -62,7 +62,7 @@ export interface Chain {
   readonly readableBytes: number;
   readonly writableBytes: number;
   /** Guest address of segment i (0 … count - 1). */
-  address(i: number): number;
+  address(i: number): GuestAddress;
   /** Length of segment i in bytes. */
   length(i: number): number;
   /** The bytes of segment i, in place. Allocates a view. */

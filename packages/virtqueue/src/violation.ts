@@ -4,11 +4,11 @@ export type ViolationKind =
   // what a device finds wrong in a driver
   | "avail-index-jump"
   | "head-out-of-range"
+  | "head-in-flight"
   | "next-out-of-range"
   | "chain-loop"
   | "chain-too-long"
-  | "head-in-flight"
-  | "zero-length-chain"
+  | "chain-over-4-gib"
   | "address-out-of-range"
   | "readable-after-writable"
   | "indirect-not-negotiated"
@@ -27,4 +27,9 @@ export interface QueueViolation {
   readonly section: string;
   /** One sentence with the values, for a log. */
   readonly message: string;
+}
+
+/** Puts a violation together; happens at most once in the life of a queue. */
+export function violation(kind: ViolationKind, section: string, message: string): QueueViolation {
+  return { kind, section, message };
 }

@@ -1,0 +1,196 @@
+/**
+ * The device's side of a split virtqueue: takes chains from the available ring, returns them through the used ring.
+ *
+ * | memory           | written by | trusted?                                                            |
+ * |------------------|------------|---------------------------------------------------------------------|
+ * | descriptor table | driver     | no: read once, checked by the chain reader                          |
+ * | available ring   | driver     | no: how far idx moved, and each head, are checked                   |
+ * | used ring        | this queue | not read back                                                       |
+ * | `#heads`         | this queue | yes: which heads are out, and how much may be written into each     |
+ */
+import type { GuestMemory } from "@toril/memory";
+import { AvailableRing, NO_INTERRUPT } from "./available-ring.ts";
+import { SplitChain } from "./chain.ts";
+import { ChainReader } from "./chain-reader.ts";
+import { passesEvent } from "./event-idx.ts";
+import type { Chain, DeviceQueue } from "./queue.ts";
+import { assertQueueSize, type QueueLayout } from "./queue-layout.ts";
+import { indexAfter, indexBefore, indexDistance } from "./ring-index.ts";
+import { NO_NOTIFY, UsedRing } from "./used-ring.ts";
+import { type QueueViolation, violation } from "./violation.ts";
+
+export interface SplitDeviceQueueOptions {
+  readonly memory: GuestMemory;
+  readonly layout: QueueLayout;
+  /** VIRTIO_F_EVENT_IDX (29) was negotiated. */
+  readonly eventIdx: boolean;
+  /** VIRTIO_F_INDIRECT_DESC (28) was negotiated. */
+  readonly indirect: boolean;
+  /**
+   * Where the rings stand, when the queue was in use before with no chain outstanding (vhost-user's SET_VRING_BASE):
+   * the free-running index of the next available entry, which is also that of the next used one. 0 unless told.
+   */
+  readonly startIndex?: number;
+}
+
+/** The longest `written` that fits the used element's 32-bit len. */
+const MAX_WRITTEN = 0xffff_ffff;
+
+export class SplitDeviceQueue implements DeviceQueue {
+  readonly size: number;
+  readonly memory: GuestMemory;
+  readonly #eventIdx: boolean;
+  readonly #available: AvailableRing;
+  readonly #used: UsedRing;
+  readonly #reader: ChainReader;
+
+  /** Free-running index of the next available entry to take, and how far the driver had published when we last looked. */
+  #nextAvailable: number;
+  #seenAvailable: number;
+  /** Free-running index of the next used element to write, and the one that the driver can see. */
+  #nextUsed: number;
+  #publishedUsed: number;
+
+  /**
+   * Per head: 0 or more: outstanding, and this many bytes are writable. Negative: not outstanding, and the value of
+   * `#completedMark` when it was completed: while that is the mark still, the driver can't know yet.
+   */
+  readonly #heads: Float64Array;
+  #completedMark = -2;
+  #outstanding = 0;
+
+  /** The avail_event or flags that the driver sees: "armed" asks for notifications. */
+  #notifications: "armed" | "suppressed" = "armed";
+  #armedAt: number;
+  #violation: QueueViolation | undefined;
+
+  /** @throws RangeError when the layout does not lie in memory as §2.7 asks (`layoutProblem` says it without throwing). */
+  constructor({ memory, layout, eventIdx, indirect, startIndex = 0 }: SplitDeviceQueueOptions) {
+    assertQueueSize(layout.size);
+    this.size = layout.size;
+    this.memory = memory;
+    this.#eventIdx = eventIdx;
+    this.#available = new AvailableRing(memory, layout.availableRing, layout.size);
+    this.#used = new UsedRing(memory, layout.usedRing, layout.size);
+    this.#reader = new ChainReader(memory, layout, indirect ? "negotiated" : "refused");
+    this.#nextAvailable = startIndex;
+    this.#seenAvailable = startIndex;
+    this.#nextUsed = startIndex;
+    this.#publishedUsed = startIndex;
+    this.#armedAt = startIndex;
+    this.#heads = new Float64Array(layout.size).fill(-1);
+  }
+
+  get outstanding(): number {
+    return this.#outstanding;
+  }
+
+  get violation(): QueueViolation | undefined {
+    return this.#violation;
+  }
+
+  /** Free-running index of the next available entry: where a later queue over the same rings starts. */
+  get availableIndex(): number {
+    return this.#nextAvailable;
+  }
+
+  createChain(): Chain {
+    return new SplitChain(this, this.memory, this.size);
+  }
+
+  /** @throws TypeError when `chain` was made by another queue. */
+  next(chain: Chain): boolean {
+    if (!(chain instanceof SplitChain) || chain.owner !== this)
+      throw new TypeError("this chain object was not made by this queue's createChain");
+    if (this.#nextAvailable === this.#seenAvailable && !this.#look()) return false;
+    const head = this.#available.head(this.#nextAvailable);
+    if (head >= this.size) return this.#refuseHead(head);
+    const state = this.#heads[head] ?? 0;
+    if (state >= 0 || state === this.#completedMark) return this.#refuseRepeatedHead(head);
+    const problem = this.#reader.read(head, chain);
+    if (problem !== undefined) return this.#break(problem);
+    this.#nextAvailable = indexAfter(this.#nextAvailable);
+    this.#heads[head] = chain.writableBytes;
+    this.#outstanding++;
+    return true;
+  }
+
+  complete(head: number, written: number): void {
+    const writable = this.#heads[head] ?? -1;
+    if (!(written >= 0 && written <= writable && written <= MAX_WRITTEN)) throw this.#wrongCompletion(head, written);
+    this.#heads[head] = this.#completedMark;
+    this.#used.setElement(this.#nextUsed, head, written);
+    this.#nextUsed = indexAfter(this.#nextUsed);
+    this.#outstanding--;
+  }
+
+  publish(): boolean {
+    const before = this.#publishedUsed;
+    const now = this.#nextUsed;
+    if (now === before) return false;
+    this.#used.storeIndex(now);
+    this.#publishedUsed = now;
+    this.#completedMark--;
+    // The store above is a full barrier: a driver that armed before it is seen here, one that arms after it sees `now`.
+    if (this.#eventIdx) return passesEvent(this.#available.loadUsedEvent(), now, before);
+    return (this.#available.loadFlags() & NO_INTERRUPT) === 0;
+  }
+
+  armAvailableNotifications(): boolean {
+    if (this.#violation !== undefined) return false;
+    if (this.#eventIdx) {
+      this.#armedAt = this.#nextAvailable;
+      this.#used.storeAvailEvent(this.#armedAt);
+    } else if (this.#notifications === "suppressed") {
+      this.#used.storeFlags(0);
+    }
+    this.#notifications = "armed";
+    return this.#available.loadIndex() !== this.#nextAvailable;
+  }
+
+  suppressAvailableNotifications(): void {
+    if (this.#notifications === "suppressed") return;
+    this.#notifications = "suppressed";
+    if (!this.#eventIdx) this.#used.storeFlags(NO_NOTIFY);
+    // An event that lies behind fires only after the index has gone once round; one still ahead is moved behind.
+    else if (this.#armedAt === this.#nextAvailable) this.#used.storeAvailEvent(indexBefore(this.#armedAt));
+  }
+
+  /** Looks how far the driver has come: one atomic load per drain. */
+  #look(): boolean {
+    if (this.#violation !== undefined) return false;
+    const index = this.#available.loadIndex();
+    const waiting = indexDistance(this.#nextAvailable, index);
+    if (waiting === 0) return false;
+    // Each chain has at least one descriptor, so all chains that the driver has not seen back are at most `size`.
+    const room = this.size - this.#outstanding - indexDistance(this.#publishedUsed, this.#nextUsed);
+    if (waiting > room) {
+      const message = `avail.idx went from ${this.#nextAvailable} to ${index}, but only ${room} chains can be new`;
+      return this.#break(violation("avail-index-jump", "2.7.6.1", message));
+    }
+    this.#seenAvailable = index;
+    return true;
+  }
+
+  #break(problem: QueueViolation): false {
+    this.#violation = problem;
+    this.#seenAvailable = this.#nextAvailable;
+    return false;
+  }
+
+  #refuseHead(head: number): false {
+    const message = `available entry ${this.#nextAvailable} names descriptor ${head} of a table of ${this.size}`;
+    return this.#break(violation("head-out-of-range", "2.7.6", message));
+  }
+
+  #refuseRepeatedHead(head: number): false {
+    const message = `available entry ${this.#nextAvailable} names chain ${head}, which the driver has not got back`;
+    return this.#break(violation("head-in-flight", "2.7.13", message));
+  }
+
+  #wrongCompletion(head: number, written: number): RangeError {
+    const writable = this.#heads[head] ?? -1;
+    if (writable < 0) return new RangeError(`chain ${head} cannot be completed: it is not outstanding`);
+    return new RangeError(`chain ${head} cannot be completed with ${written} bytes: ${writable} are writable`);
+  }
+}

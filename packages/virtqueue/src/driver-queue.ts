@@ -1,0 +1,324 @@
+/**
+ * The driver's side of a split virtqueue: puts chains of its buffers into the available ring, and takes them back from
+ * the used ring.
+ *
+ * | memory           | written by | trusted?                                                              |
+ * |------------------|------------|-----------------------------------------------------------------------|
+ * | descriptor table | this queue | never read back: a device that scribbles over it confuses only itself |
+ * | indirect tables  | this queue | never read back                                                       |
+ * | available ring   | this queue | never read back                                                       |
+ * | used ring        | device     | no: how far idx moved, each id and each length are checked            |
+ * | the shadow       | this queue | yes: what is free, what is in flight, how much may come back          |
+ */
+import type { GuestMemory } from "@toril/memory";
+import { AvailableRing, NO_INTERRUPT } from "./available-ring.ts";
+import {
+  DESCRIPTOR_INDIRECT,
+  DESCRIPTOR_NEXT,
+  DESCRIPTOR_WRITE,
+  descriptorLink,
+  descriptorWords,
+  writeDescriptor,
+} from "./descriptor-table.ts";
+import { DriverShadow } from "./driver-shadow.ts";
+import { passesEvent } from "./event-idx.ts";
+import { type IndirectOptions, IndirectTables } from "./indirect-tables.ts";
+import type { DriverQueue } from "./queue.ts";
+import { assertQueueSize, DESCRIPTOR_SIZE, type QueueLayout } from "./queue-layout.ts";
+import { RegionCache } from "./region-cache.ts";
+import { indexAfter, indexBefore, indexDistance } from "./ring-index.ts";
+import { NO_NOTIFY, UsedRing } from "./used-ring.ts";
+import { type QueueViolation, violation } from "./violation.ts";
+
+export interface SplitDriverQueueOptions {
+  readonly memory: GuestMemory;
+  readonly layout: QueueLayout;
+  /** VIRTIO_F_EVENT_IDX (29) was negotiated. */
+  readonly eventIdx: boolean;
+  /** Only when VIRTIO_F_INDIRECT_DESC (28) was negotiated: a chain of several segments then takes one descriptor. */
+  readonly indirect?: IndirectOptions;
+}
+
+/** §2.7.5.2: "MUST NOT add a descriptor chain longer than 2^32 bytes in total". */
+const MAX_CHAIN_BYTES = 0x1_0000_0000;
+/** len is an le32. */
+const MAX_SEGMENT_BYTES = 0xffff_ffff;
+
+const NO_CHAIN = -1;
+
+export class SplitDriverQueue<Token> implements DriverQueue<Token> {
+  readonly size: number;
+  readonly memory: GuestMemory;
+  readonly #eventIdx: boolean;
+  readonly #table: Uint32Array;
+  readonly #available: AvailableRing;
+  readonly #used: UsedRing;
+  readonly #indirect: IndirectTables | undefined;
+  readonly #regions: RegionCache;
+  readonly #shadow: DriverShadow<Token>;
+
+  // The chain that is being built. Its descriptors come off the free list when it ends, so it can be dropped any time.
+  #segments = 0;
+  /** Segments still to come; NO_CHAIN when none is open. */
+  #remaining = NO_CHAIN;
+  /** The table that the segments go to, the next descriptor to fill there, and where its index 0 is. */
+  #target: Uint32Array;
+  #targetBase = 0;
+  #nextDescriptor = 0;
+  #lastDescriptor = 0;
+  #bytes = 0;
+  #writableBytes = 0;
+
+  // Free-running indices: ended chains and those the device can see; used chains taken and those we have seen.
+  #nextAvailable = 0;
+  #publishedAvailable = 0;
+  #nextUsed = 0;
+  #seenUsed = 0;
+  /** Counts calls of `publish` that published something. */
+  #publication = 0;
+  #usedLength = 0;
+
+  /** The used_event or flags that the device sees: "armed" asks for notifications. */
+  #notifications: "armed" | "suppressed" = "armed";
+  #armedAt = 0;
+  #violation: QueueViolation | undefined;
+
+  /**
+   * Zeroes the rings: make the queue before the device is told where they are.
+   * @throws RangeError when the layout does not lie in memory as §2.7 asks, or the indirect tables do not fit.
+   */
+  constructor({ memory, layout, eventIdx, indirect }: SplitDriverQueueOptions) {
+    assertQueueSize(layout.size);
+    this.size = layout.size;
+    this.memory = memory;
+    this.#eventIdx = eventIdx;
+    this.#table = descriptorWords(memory, layout.descriptorTable, layout.size);
+    this.#available = new AvailableRing(memory, layout.availableRing, layout.size);
+    this.#used = new UsedRing(memory, layout.usedRing, layout.size);
+    this.#indirect = indirect === undefined ? undefined : new IndirectTables(indirect, layout.size);
+    this.#regions = new RegionCache(memory);
+    this.#shadow = new DriverShadow(layout.size);
+    this.#target = this.#table;
+    this.#clearRings();
+  }
+
+  get free(): number {
+    return this.#shadow.free;
+  }
+
+  get inFlight(): number {
+    return this.#shadow.inFlight;
+  }
+
+  get violation(): QueueViolation | undefined {
+    return this.#violation;
+  }
+
+  get usedLength(): number {
+    return this.#usedLength;
+  }
+
+  beginChain(segments: number): boolean {
+    if (this.#remaining !== NO_CHAIN) throw this.#drop("a chain was begun before the one before it was ended");
+    if (!(segments >= 1 && segments <= this.size && Number.isInteger(segments))) throw this.#wrongCount(segments);
+    if (this.#violation !== undefined) return false;
+    const indirect = this.#indirect;
+    const head = this.#shadow.firstFree;
+    if (indirect !== undefined && segments > 1 && segments <= indirect.maxSegments) {
+      if (this.#shadow.free === 0) return false;
+      this.#target = indirect.words;
+      this.#targetBase = indirect.firstDescriptor(head);
+      this.#nextDescriptor = this.#targetBase;
+    } else {
+      if (this.#shadow.free < segments) return false;
+      this.#target = this.#table;
+      this.#targetBase = 0;
+      this.#nextDescriptor = head;
+    }
+    this.#segments = segments;
+    this.#remaining = segments;
+    this.#bytes = 0;
+    this.#writableBytes = 0;
+    return true;
+  }
+
+  /**
+   * @throws RangeError when the buffer is empty or not in guest memory, or the chain is full or not open; TypeError
+   * after a writable buffer. The chain is dropped then.
+   */
+  addReadable(address: number, length: number): void {
+    // §2.7.4.2: "MUST place any device-writable descriptor elements after any device-readable descriptor elements".
+    if (this.#writableBytes > 0) throw this.#drop("a readable buffer was added after a writable one");
+    this.#add(address, length, 0);
+  }
+
+  /** @throws RangeError when the buffer is empty or not in guest memory, or the chain is full or not open; it is dropped then. */
+  addWritable(address: number, length: number): void {
+    this.#add(address, length, DESCRIPTOR_WRITE);
+    this.#writableBytes += length;
+  }
+
+  /** @throws TypeError when segments are missing (the chain is dropped then), or `token` is undefined. */
+  endChain(token: Token): void {
+    if (this.#remaining !== 0) throw this.#drop(this.#remaining < 0 ? "no chain is open" : "segments are missing");
+    if (token === undefined) throw this.#drop("a token is undefined, which is what poll returns for none");
+    this.#remaining = NO_CHAIN;
+    const shadow = this.#shadow;
+    const head = shadow.firstFree;
+    this.#available.setHead(this.#nextAvailable, head);
+    this.#nextAvailable = indexAfter(this.#nextAvailable);
+    if (this.#target === this.#table) {
+      shadow.take(this.#segments, this.#lastDescriptor, this.#writableBytes, this.#publication, token);
+    } else {
+      this.#referToTable(head);
+      shadow.take(1, head, this.#writableBytes, this.#publication, token);
+    }
+  }
+
+  publish(): boolean {
+    const before = this.#publishedAvailable;
+    const now = this.#nextAvailable;
+    if (now === before || this.#violation !== undefined) return false;
+    this.#available.storeIndex(now);
+    this.#publishedAvailable = now;
+    this.#publication++;
+    // §2.7.13.4.1: the store above is a full barrier. A device that armed before it is seen here, one that arms later sees `now`.
+    if (this.#eventIdx) return passesEvent(this.#used.loadAvailEvent(), now, before);
+    return (this.#used.loadFlags() & NO_NOTIFY) === 0;
+  }
+
+  /** @throws TypeError when a chain is open: its descriptors are still on the list that `poll` gives others back to. */
+  poll(): Token | undefined {
+    if (this.#remaining !== NO_CHAIN) throw this.#drop("poll between beginChain and endChain");
+    if (this.#nextUsed === this.#seenUsed && !this.#look()) return undefined;
+    const id = this.#used.id(this.#nextUsed);
+    const length = this.#used.length(this.#nextUsed);
+    const shadow = this.#shadow;
+    if (id >= this.size || !shadow.isShown(id, this.#publication) || length > shadow.writable(id)) {
+      this.#refuseUsed(id, length);
+      return undefined;
+    }
+    this.#nextUsed = indexAfter(this.#nextUsed);
+    this.#usedLength = length;
+    return shadow.release(id);
+  }
+
+  armUsedNotifications(): boolean {
+    if (this.#violation !== undefined) return false;
+    if (this.#eventIdx) {
+      this.#armedAt = this.#nextUsed;
+      this.#available.storeUsedEvent(this.#armedAt);
+    } else if (this.#notifications === "suppressed") {
+      this.#available.storeFlags(0);
+    }
+    this.#notifications = "armed";
+    return this.#used.loadIndex() !== this.#nextUsed;
+  }
+
+  suppressUsedNotifications(): void {
+    if (this.#notifications === "suppressed") return;
+    this.#notifications = "suppressed";
+    if (!this.#eventIdx) this.#available.storeFlags(NO_INTERRUPT);
+    // An event that lies behind fires only after the index has gone once round; one still ahead is moved behind.
+    else if (this.#armedAt === this.#nextUsed) this.#available.storeUsedEvent(indexBefore(this.#armedAt));
+  }
+
+  reset(): Token[] {
+    const tokens = this.#shadow.reset();
+    this.#remaining = NO_CHAIN;
+    this.#nextAvailable = 0;
+    this.#publishedAvailable = 0;
+    this.#nextUsed = 0;
+    this.#seenUsed = 0;
+    this.#usedLength = 0;
+    this.#notifications = "armed";
+    this.#armedAt = 0;
+    this.#violation = undefined;
+    this.#clearRings();
+    return tokens;
+  }
+
+  #add(address: number, length: number, flags: number): void {
+    const remaining = this.#remaining - 1;
+    if (remaining < 0) throw this.#drop(this.#remaining < 0 ? "no chain is open" : "the chain has all its segments");
+    if (!(length >= 1 && length <= MAX_SEGMENT_BYTES && this.#regions.holds(address, length))) {
+      throw this.#wrongBuffer(address, length);
+    }
+    this.#bytes += length;
+    if (this.#bytes > MAX_CHAIN_BYTES) throw this.#wrongBuffer(address, length);
+    const target = this.#target;
+    const at = this.#nextDescriptor;
+    const next = target === this.#table ? this.#shadow.nextFree(at) : at + 1;
+    const link = remaining === 0 ? flags : descriptorLink(flags | DESCRIPTOR_NEXT, next - this.#targetBase);
+    writeDescriptor(target, at, address, length, link);
+    this.#lastDescriptor = at;
+    this.#nextDescriptor = next;
+    this.#remaining = remaining;
+  }
+
+  /** Fills the one direct descriptor of an indirect chain (§2.7.5.3). */
+  #referToTable(head: number): void {
+    const address = this.#indirect?.address(head) ?? 0;
+    writeDescriptor(this.#table, head, address, this.#segments * DESCRIPTOR_SIZE, DESCRIPTOR_INDIRECT);
+  }
+
+  /** Looks how far the device has come: one atomic load per drain. */
+  #look(): boolean {
+    if (this.#violation !== undefined) return false;
+    const index = this.#used.loadIndex();
+    const waiting = indexDistance(this.#nextUsed, index);
+    if (waiting === 0) return false;
+    const shown = this.#shadow.inFlight - indexDistance(this.#publishedAvailable, this.#nextAvailable);
+    if (waiting > shown) {
+      const message = `used.idx went from ${this.#nextUsed} to ${index}, but the device has ${shown} chains`;
+      this.#break(violation("used-index-jump", "2.7.8", message));
+      return false;
+    }
+    this.#seenUsed = index;
+    return true;
+  }
+
+  #refuseUsed(id: number, length: number): void {
+    if (id >= this.size) {
+      const message = `used element ${this.#nextUsed} names descriptor ${id} of a table of ${this.size}`;
+      this.#break(violation("used-id-out-of-range", "2.7.8", message));
+    } else if (!this.#shadow.isShown(id, this.#publication)) {
+      const message = `used element ${this.#nextUsed} names chain ${id}, which the device does not have`;
+      this.#break(violation("used-id-not-in-flight", "2.7.8", message));
+    } else {
+      const writable = this.#shadow.writable(id);
+      const message = `used element ${this.#nextUsed} says ${length} bytes written to chain ${id}: ${writable} are writable`;
+      this.#break(violation("used-length-too-long", "2.7.8.2", message));
+    }
+  }
+
+  #break(problem: QueueViolation): void {
+    this.#violation = problem;
+    this.#seenUsed = this.#nextUsed;
+  }
+
+  /** §2.7.10.1: "The driver MUST initialize flags in the used ring to 0"; indices start at 0 (§2.7.6, §2.7.8). */
+  #clearRings(): void {
+    this.#table.fill(0);
+    this.#available.clear();
+    this.#used.clear();
+  }
+
+  /** The caller's bug: the open chain is dropped, as if it had not been begun. */
+  #drop(bug: string): TypeError {
+    this.#remaining = NO_CHAIN;
+    return new TypeError(`wrong use of a driver queue: ${bug}`);
+  }
+
+  #wrongCount(segments: number): RangeError {
+    return new RangeError(
+      `a chain of ${segments} segments: give 1 to ${this.size}, the size of the queue (§2.7.5.3.1)`,
+    );
+  }
+
+  #wrongBuffer(address: number, length: number): RangeError {
+    this.#remaining = NO_CHAIN;
+    if (this.#bytes > MAX_CHAIN_BYTES) return new RangeError("a chain of more than 2^32 bytes (§2.7.5.2)");
+    return new RangeError(`${length} bytes at guest address ${address} cannot be lent: empty, or not in guest memory`);
+  }
+}

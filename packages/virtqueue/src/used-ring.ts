@@ -1,0 +1,86 @@
+/**
+ * The used ring (virtio 1.3 §2.7.8): the device writes it, the driver reads it.
+ *
+ * | offset     | field       | type      |                                                               |
+ * |------------|-------------|-----------|---------------------------------------------------------------|
+ * | 0          | flags       | le16      | bit 0: do not notify (without EVENT_IDX; else 0)              |
+ * | 2          | idx         | le16      | free-running: where the device puts the next element          |
+ * | 4          | ring[size]  | 8 B each  | id le32 (head of the chain), len le32 (bytes written)         |
+ * | 4 + 8·size | avail_event | le16      | EVENT_IDX: notify when avail.idx passes this (§2.7.10)        |
+ *
+ * As in the available ring, flags, idx and avail_event go through Atomics, and the elements that idx covers are plain.
+ */
+import type { GuestAddress, GuestMemory } from "@toril/memory";
+import { USED_RING_ALIGNMENT, usedRingBytes } from "./queue-layout.ts";
+import { ringArea } from "./ring-area.ts";
+
+/** VIRTQ_USED_F_NO_NOTIFY: the device asks for no available buffer notifications. */
+export const NO_NOTIFY = 1;
+
+const FLAGS = 0;
+const INDEX = 1;
+/** Elements start at byte 4: word 1. */
+const FIRST_ELEMENT_WORD = 1;
+
+export class UsedRing {
+  readonly #halves: Uint16Array;
+  readonly #words: Uint32Array;
+  readonly #slotMask: number;
+  readonly #availEvent: number;
+
+  /** @throws RangeError when the ring is misaligned or not in one region. */
+  constructor(memory: GuestMemory, address: GuestAddress, size: number) {
+    const bytes = usedRingBytes(size);
+    const { buffer, byteOffset } = ringArea(memory, "used ring", address, bytes, USED_RING_ALIGNMENT);
+    this.#halves = new Uint16Array(buffer, byteOffset, bytes / 2);
+    this.#words = new Uint32Array(buffer, byteOffset, FIRST_ELEMENT_WORD + 2 * size);
+    this.#slotMask = size - 1;
+    this.#availEvent = bytes / 2 - 1;
+  }
+
+  /** The id at free-running `index`. Written by the device: a driver must check it. */
+  id(index: number): number {
+    return this.#words[FIRST_ELEMENT_WORD + 2 * (index & this.#slotMask)] ?? 0;
+  }
+
+  /** The length at free-running `index`. Written by the device: a driver must check it. */
+  length(index: number): number {
+    return this.#words[FIRST_ELEMENT_WORD + 2 * (index & this.#slotMask) + 1] ?? 0;
+  }
+
+  setElement(index: number, id: number, length: number): void {
+    const at = FIRST_ELEMENT_WORD + 2 * (index & this.#slotMask);
+    this.#words[at] = id;
+    this.#words[at + 1] = length;
+  }
+
+  loadIndex(): number {
+    return Atomics.load(this.#halves, INDEX);
+  }
+
+  /** Publishes all elements before `index`; a full barrier. */
+  storeIndex(index: number): void {
+    Atomics.store(this.#halves, INDEX, index);
+  }
+
+  loadFlags(): number {
+    return Atomics.load(this.#halves, FLAGS);
+  }
+
+  storeFlags(flags: number): void {
+    Atomics.store(this.#halves, FLAGS, flags);
+  }
+
+  loadAvailEvent(): number {
+    return Atomics.load(this.#halves, this.#availEvent);
+  }
+
+  storeAvailEvent(index: number): void {
+    Atomics.store(this.#halves, this.#availEvent, index);
+  }
+
+  /** All fields 0, as a driver leaves them before it enables the queue. */
+  clear(): void {
+    this.#halves.fill(0);
+  }
+}
