@@ -45,4 +45,4 @@ export interface StopSignal {
 }
 
 /** The program of an appliance. It ends when the promise settles; its number, when it returns one, is the exit code. */
-export type Main = (sys: Sys) => Promise<number | void> | number | void;
+export type Main = ((sys: Sys) => Promise<void>) | ((sys: Sys) => Promise<number>);

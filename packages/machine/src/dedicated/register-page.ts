@@ -5,8 +5,9 @@
  * Set-up goes through a mailbox: the driver writes a command and waits for its number to come back. What runs per
  * buffer is two words: which queues were notified, and which interrupts are pending.
  */
-import type { QueueLayout } from "@toril/virtqueue";
+
 import { guestAddress, highHalf, lowHalf } from "@toril/memory";
+import type { QueueLayout } from "@toril/virtqueue";
 
 /** Word indices. */
 export const Register = {

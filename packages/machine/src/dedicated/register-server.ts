@@ -1,7 +1,15 @@
 /** The device's end of a register page: gives the driver's commands to the DeviceHost, and its answers back. */
 import type { DeviceHost } from "@toril/virtio";
 import type { Doorbell, Pollable } from "@toril/virtio/platform";
-import { CONFIG_BYTES, CONFIG_INTERRUPT, MAX_CONFIG_WRITE, MAX_QUEUES, Operation, Register, type RegisterPage } from "./register-page.ts";
+import {
+  CONFIG_BYTES,
+  CONFIG_INTERRUPT,
+  MAX_CONFIG_WRITE,
+  MAX_QUEUES,
+  Operation,
+  Register,
+  type RegisterPage,
+} from "./register-page.ts";
 
 export class RegisterServer implements Pollable {
   readonly #host: DeviceHost;

@@ -6,7 +6,14 @@ import type { GuestMemory } from "@toril/memory";
 import { DeviceStatus, type InterruptHandler, type Transport, VirtioError } from "@toril/virtio";
 import type { Doorbell, Pollable } from "@toril/virtio/platform";
 import type { QueueLayout } from "@toril/virtqueue";
-import { CONFIG_INTERRUPT, MAX_CONFIG_WRITE, MAX_QUEUES, Operation, Register, type RegisterPage } from "./register-page.ts";
+import {
+  CONFIG_INTERRUPT,
+  MAX_CONFIG_WRITE,
+  MAX_QUEUES,
+  Operation,
+  Register,
+  type RegisterPage,
+} from "./register-page.ts";
 
 /** A device's thread answers within microseconds; one that is this late is stuck or dead. */
 const COMMAND_TIMEOUT_MS = 5_000;
