@@ -7,15 +7,15 @@
  * `lastFault` says what it was; a driver learns it the way the specification means it to, by reading back.
  */
 import type { GuestMemory } from "@toril/memory";
-import { type DeviceQueue, type QueueLayout, SplitDeviceQueue } from "@toril/virtqueue";
+import { type DeviceQueue, layoutProblem, type QueueLayout, SplitDeviceQueue } from "@toril/virtqueue";
 import { ConfigRegisters } from "./config-registers.ts";
 import type { Device } from "./device.ts";
 import { ActiveContext, type ContextHost } from "./device-context.ts";
 import { DeviceStatus, describeStatus } from "./device-status.ts";
 import { type DriverFault, driverFault } from "./driver-fault.ts";
-import { describeFeatures, Feature, featureBit, hasFeature, RING_FEATURES } from "./features.ts";
+import { Feature, hasFeature, RING_FEATURES } from "./features.ts";
+import { featuresToOffer, negotiationFault } from "./negotiation.ts";
 import { type Doorbell, type Log, type Pollable, silentLog } from "./platform/index.ts";
-import { checkQueueLayout } from "./queue-check.ts";
 import { statusStep } from "./status-machine.ts";
 import type { InterruptHandler } from "./transport.ts";
 
@@ -41,6 +41,12 @@ export interface DeviceHostStats {
   readonly driverFaults: number;
 }
 
+/** Where the driver put a queue. */
+interface Placement {
+  readonly layout: QueueLayout;
+  readonly startIndex: number;
+}
+
 const { DRIVER, DRIVER_OK, FEATURES_OK, DEVICE_NEEDS_RESET } = DeviceStatus;
 
 export class DeviceHost implements Pollable {
@@ -51,7 +57,7 @@ export class DeviceHost implements Pollable {
   readonly #doorbell: Doorbell | undefined;
   readonly #log: Log;
   readonly #config: ConfigRegisters;
-  readonly #layouts: (QueueLayout | undefined)[];
+  readonly #placements: (Placement | undefined)[];
   readonly #contextHost: ContextHost;
   readonly #stats = { notifications: 0, interrupts: 0, resets: 0, driverFaults: 0 };
   #driver: InterruptHandler | undefined;
@@ -66,22 +72,13 @@ export class DeviceHost implements Pollable {
   /** @throws RangeError when the device offers bits that are the transport's, or ringFeatures has others than its own. */
   constructor(options: DeviceHostOptions) {
     const { device, memory, doorbell, log = silentLog, ringFeatures = RING_FEATURES } = options;
-    if ((ringFeatures & ~RING_FEATURES) !== 0n) {
-      throw new RangeError(`ring features ${describeFeatures(ringFeatures & ~RING_FEATURES)} are not implemented`);
-    }
-    const foreign = device.offeredFeatures & TRANSPORT_FEATURES;
-    if (foreign !== 0n) {
-      throw new RangeError(
-        `device type ${device.type} offers ${describeFeatures(foreign)}: bits 24 to 49 are the host's`,
-      );
-    }
     this.device = device;
     this.memory = memory;
-    this.offeredFeatures = device.offeredFeatures | ringFeatures | featureBit(Feature.VERSION_1);
+    this.offeredFeatures = featuresToOffer(device, ringFeatures);
     this.#doorbell = doorbell;
     this.#log = log;
     this.#config = new ConfigRegisters(device);
-    this.#layouts = device.queueMaxSizes.map(() => undefined);
+    this.#placements = device.queueMaxSizes.map(() => undefined);
     this.#contextHost = {
       memory,
       interruptQueue: (queueIndex) => this.#interruptQueue(queueIndex),
@@ -153,7 +150,7 @@ export class DeviceHost implements Pollable {
     this.#deactivate();
     this.#status = 0;
     this.#driverFeatures = 0n;
-    this.#layouts.fill(undefined);
+    this.#placements.fill(undefined);
     this.#stats.resets++;
   }
 
@@ -190,17 +187,23 @@ export class DeviceHost implements Pollable {
     return fault === undefined ? undefined : this.#fault(fault);
   }
 
-  /** §3.1.1 step 7: where a queue lies. The fault, when it is not taken. */
-  enableQueue(queueIndex: number, layout: QueueLayout): DriverFault | undefined {
+  /**
+   * §3.1.1 step 7: where a queue lies. The fault, when it is not taken.
+   * @param startIndex where its rings stand, when another back-end has served them before (vhost-user); 0 unless told.
+   */
+  enableQueue(queueIndex: number, layout: QueueLayout, startIndex = 0): DriverFault | undefined {
     const inTime = (this.#status & FEATURES_OK) !== 0 && (this.#status & DRIVER_OK) === 0;
     if (!inTime) {
       const when = describeStatus(this.#status);
       const window = "only between FEATURES_OK and DRIVER_OK";
       return this.#fault(driverFault("3.1.1", `queue ${queueIndex} enabled in status ${when}: ${window}`));
     }
-    const fault = checkQueueLayout(this.memory, queueIndex, this.maxQueueSize(queueIndex), layout);
-    if (fault !== undefined) return this.#fault(fault);
-    this.#layouts[queueIndex] = { ...layout };
+    const maxSize = this.maxQueueSize(queueIndex);
+    const problem = layout.size > maxSize ? `the maximum is ${maxSize}` : layoutProblem(this.memory, layout);
+    if (problem !== undefined) {
+      return this.#fault(driverFault("2.7", `queue ${queueIndex} of ${layout.size} entries refused: ${problem}`));
+    }
+    this.#placements[queueIndex] = { layout: { ...layout }, startIndex: startIndex & 0xffff };
     return undefined;
   }
 
@@ -244,29 +247,20 @@ export class DeviceHost implements Pollable {
   }
 
   #checkFeatures(status: number): DriverFault | undefined {
-    const accepted = this.#driverFeatures;
-    const surplus = accepted & ~this.offeredFeatures;
-    // §2.2.1: "The driver MUST NOT accept a feature which the device did not offer".
-    if (surplus !== 0n) return this.#refuseFeatures("2.2.1", `${describeFeatures(surplus)} not offered`);
-    // §6.1: "A driver MUST accept VIRTIO_F_VERSION_1 if it is offered"; §6.2: without it a device may refuse.
-    if (!hasFeature(accepted, Feature.VERSION_1)) return this.#refuseFeatures("6.1", "VERSION_1 not accepted");
-    const refusal = this.device.refuseFeatures?.(accepted);
-    if (refusal !== undefined) return this.#refuseFeatures("2.2.2", refusal);
+    const fault = negotiationFault(this.device, this.offeredFeatures, this.#driverFeatures);
+    // §2.2.2: the device "MUST fail to set the FEATURES_OK device status bit": the driver finds it unset.
+    if (fault !== undefined) return this.#fault(fault);
     this.#status = status;
     return undefined;
-  }
-
-  /** §2.2.2: the device "MUST fail to set the FEATURES_OK device status bit": the driver finds it unset. */
-  #refuseFeatures(section: string, reason: string): DriverFault {
-    return this.#fault(driverFault(section, `features ${describeFeatures(this.#driverFeatures)} refused: ${reason}`));
   }
 
   #activate(): void {
     const features = this.#driverFeatures;
     const eventIdx = hasFeature(features, Feature.EVENT_IDX);
     const indirect = hasFeature(features, Feature.INDIRECT_DESC);
-    const queues = this.#layouts.map((layout): DeviceQueue | undefined =>
-      layout === undefined ? undefined : new SplitDeviceQueue({ memory: this.memory, layout, eventIdx, indirect }),
+    const queues = this.#placements.map(
+      (placement): DeviceQueue | undefined =>
+        placement && new SplitDeviceQueue({ memory: this.memory, ...placement, eventIdx, indirect }),
     );
     const context = new ActiveContext(this.#contextHost, features, queues);
     this.#active = context;
@@ -323,6 +317,3 @@ export class DeviceHost implements Pollable {
     return fault;
   }
 }
-
-/** §2.2: bits 24 to 49 belong to queues and feature negotiation, not to device types. */
-const TRANSPORT_FEATURES = ((1n << 26n) - 1n) << 24n;

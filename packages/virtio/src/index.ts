@@ -11,13 +11,13 @@ export type { DriverFault } from "./driver-fault.ts";
 export { describeFeatures, Feature, featureBit, hasFeature, RING_FEATURES } from "./features.ts";
 export { InProcessTransport } from "./in-process-transport.ts";
 export {
-  type FeatureWishes,
   type InitializeOptions,
   initializeDevice,
   type QueueRequest,
 } from "./initialize-device.ts";
 export { InitializedDevice } from "./initialized-device.ts";
 export { InterruptFlags } from "./interrupt-flags.ts";
+export type { FeatureWishes } from "./negotiation.ts";
 export { type StatusStep, statusStep } from "./status-machine.ts";
 export type { InterruptHandler, MaybePromise, Transport } from "./transport.ts";
 export { VirtioError, type VirtioErrorCode } from "./virtio-error.ts";

@@ -3,21 +3,20 @@
  * queues, what to put into them before the device goes live) comes in as options.
  */
 import type { DmaAllocator, DmaBuffer } from "@toril/memory";
-import { type DriverQueue, layoutAt, queueBytes, SplitDriverQueue } from "@toril/virtqueue";
+import {
+  type DriverQueue,
+  type IndirectOptions,
+  indirectTableBytes,
+  layoutAt,
+  queueBytes,
+  SplitDriverQueue,
+} from "@toril/virtqueue";
 import { DeviceStatus } from "./device-status.ts";
-import { describeFeatures, Feature, featureBit, hasFeature, RING_FEATURES } from "./features.ts";
+import { describeFeatures, Feature, hasFeature } from "./features.ts";
 import { InitializedDevice } from "./initialized-device.ts";
+import { type FeatureWishes, featuresToAccept } from "./negotiation.ts";
 import type { InterruptHandler, MaybePromise, Transport } from "./transport.ts";
 import { VirtioError } from "./virtio-error.ts";
-
-export interface FeatureWishes {
-  /** Without these the driver cannot work. VERSION_1 is always required. */
-  readonly required?: bigint;
-  /** Taken when they are offered. */
-  readonly wanted?: bigint;
-  /** Ring features not to take although this package could use them (INDIRECT_DESC, EVENT_IDX). */
-  readonly declined?: bigint;
-}
 
 export interface QueueRequest {
   readonly index: number;
@@ -72,7 +71,7 @@ export async function initializeDevice<Token>(
   try {
     await advance(DeviceStatus.ACKNOWLEDGE); // step 2
     await advance(DeviceStatus.DRIVER); // step 3
-    const features = chooseFeatures(await transport.readDeviceFeatures(), options.features ?? {});
+    const features = featuresToAccept(await transport.readDeviceFeatures(), options.features ?? {});
     await transport.writeDriverFeatures(features); // step 4
     await advance(DeviceStatus.FEATURES_OK); // step 5
     // Step 6: "Re-read device status to ensure the FEATURES_OK bit is still set".
@@ -101,18 +100,6 @@ export async function initializeDevice<Token>(
   }
 }
 
-/** §2.2.1: what is needed and offered. */
-function chooseFeatures(offered: bigint, wishes: FeatureWishes): bigint {
-  const required = (wishes.required ?? 0n) | featureBit(Feature.VERSION_1);
-  const missing = required & ~offered;
-  if (missing !== 0n) {
-    const message = `the device does not offer ${describeFeatures(missing)}; it offers ${describeFeatures(offered)}`;
-    throw new VirtioError("ERR_FEATURE_MISSING", message);
-  }
-  const wanted = ((wishes.wanted ?? 0n) | RING_FEATURES) & ~(wishes.declined ?? 0n);
-  return required | (wanted & offered);
-}
-
 async function setUpQueue<Token>(
   transport: Transport,
   allocator: DmaAllocator,
@@ -125,16 +112,32 @@ async function setUpQueue<Token>(
   rings.push(ring);
   const layout = layoutAt(ring.address, size);
   const eventIdx = hasFeature(features, Feature.EVENT_IDX);
-  const { indirectSegments } = request;
-  const indirect = indirectSegments !== undefined && hasFeature(features, Feature.INDIRECT_DESC);
+  const indirect = setUpTables(allocator, request, size, features, rings);
   const queue = new SplitDriverQueue<Token>({
     memory: transport.memory,
     layout,
     eventIdx,
-    ...(indirect ? { indirect: { tables: allocator, maxSegments: indirectSegments } } : {}),
+    ...(indirect === undefined ? {} : { indirect }),
   });
   await transport.enableQueue(request.index, layout);
   return queue;
+}
+
+function setUpTables(
+  allocator: DmaAllocator,
+  request: QueueRequest,
+  size: number,
+  features: bigint,
+  rings: DmaBuffer[],
+): IndirectOptions | undefined {
+  const { index, indirectSegments } = request;
+  if (indirectSegments === undefined || !hasFeature(features, Feature.INDIRECT_DESC)) return undefined;
+  // §2.7.5.3.1: "A driver MUST NOT create a descriptor chain longer than the Queue Size of the device."
+  const maxSegments = Math.min(indirectSegments, size);
+  if (maxSegments < 2) return undefined; // a single segment gains nothing by a table
+  const tables = takeZeroed(allocator, indirectTableBytes(size, maxSegments), `the indirect tables of queue ${index}`);
+  rings.push(tables);
+  return { tables, maxSegments };
 }
 
 function queueSize(request: QueueRequest, max: number): number {

@@ -27,7 +27,8 @@ export class EchoDevice implements Device {
   readonly #requires: "nothing" | "bit-1";
   #config: Uint8Array;
   #context: DeviceContext | undefined;
-  #chain: Chain | undefined;
+  /** One per queue: a chain object belongs to its queue. */
+  #chains: (Chain | undefined)[] = [];
   /** Chains answered since it was made. */
   answered = 0;
   activations = 0;
@@ -67,12 +68,13 @@ export class EchoDevice implements Device {
   activate(context: DeviceContext): void {
     this.activations++;
     this.#context = context;
+    this.#chains = context.queues.map((queue) => queue?.createChain());
   }
 
   reset(): void {
     this.resets++;
     this.#context = undefined;
-    this.#chain = undefined;
+    this.#chains = [];
   }
 
   poll(): boolean {
@@ -82,9 +84,8 @@ export class EchoDevice implements Device {
     let worked = false;
     for (let i = 0; i < context.queues.length; i++) {
       const queue = context.queues[i];
-      if (queue === undefined) continue;
-      this.#chain ??= queue.createChain();
-      const chain = this.#chain;
+      const chain = this.#chains[i];
+      if (queue === undefined || chain === undefined) continue;
       let done = 0;
       while (queue.next(chain)) {
         const bytes = new Uint8Array(chain.readableBytes);
