@@ -27,7 +27,7 @@ const boxes: readonly Box[] = [
     y: ROW.guest,
     width: 270,
     title: "Web appliance",
-    note: "@toril/http · thirty lines could do it",
+    note: "@toril/http, any program will do",
     kind: "app",
   },
   {
