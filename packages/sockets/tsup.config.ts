@@ -1,3 +1,3 @@
 import { library } from "@toril/tooling-build";
 
-export default library(["src/index.ts", "src/stream/index.ts"]);
+export default library(["src/index.ts", "src/stream/index.ts", "src/testing/index.ts"]);

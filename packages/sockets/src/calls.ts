@@ -49,7 +49,7 @@ export interface BufferSlice {
 export interface SocketCalls {
   /** A new stream socket. */
   socket(): Socket;
-  /** @throws SystemError EADDRINUSE, EINVAL */
+  /** Without a port: an ephemeral one. @throws SystemError EADDRINUSE, EINVAL */
   bind(socket: Socket, port?: number): void;
   /** @param backlog connections that may wait to be accepted; 128 unless told */
   listen(socket: Socket, backlog?: number): void;
@@ -57,19 +57,25 @@ export interface SocketCalls {
   /** `undefined`: none is waiting. */
   tryAccept(socket: Socket): Socket | undefined;
   connect(socket: Socket, peer: { cid: number; port: number }, options?: ConnectOptions): Promise<void>;
-  /** 0 when connected, -EINPROGRESS: select for writing, then read the `error` option. */
+  /** 0 when connected; -EINPROGRESS: select for writing, then read the `error` option. */
   tryConnect(socket: Socket, peer: { cid: number; port: number }, localPort?: number): number;
 
   /** Sends all bytes; returns their count. A wait that is cut short throws, its `sent` says how many went. */
   send(socket: Socket, bytes: Uint8Array, options?: WaitOptions): Promise<number>;
   trySend(socket: Socket, bytes: Uint8Array): number;
-  /** Sends all of a guest buffer's slice; settles when all is taken. `onReturned`: no part is lent any more. */
+  /**
+   * Sends all of a guest buffer's slice; settles when all is taken. `onReturned` is called once, when no part is lent any
+   * more; also when the send fails.
+   */
   sendBuffer(socket: Socket, slice: BufferSlice, options?: WaitOptions & { onReturned?: () => void }): Promise<number>;
   trySendBuffer(socket: Socket, buffer: DmaBuffer, offset: number, length: number, onReturned?: () => void): number;
   /** Sends small writes that wait for company. */
   flush(socket: Socket): void;
 
-  /** Receives 1 … target.length bytes; 0: the peer has closed its direction and all was read. */
+  /**
+   * Receives 1 … target.length bytes; 0: the peer has closed its direction and all was read. An empty target is EINVAL:
+   * its 0 would read as the end.
+   */
   recv(socket: Socket, target: Uint8Array, options?: WaitOptions): Promise<number>;
   tryRecv(socket: Socket, target: Uint8Array): number;
   peek(socket: Socket, target: Uint8Array, options?: WaitOptions): Promise<number>;
@@ -78,15 +84,20 @@ export interface SocketCalls {
   borrow(socket: Socket, options?: WaitOptions): Promise<ReceivedBytes | undefined>;
   tryBorrow(socket: Socket): ReceivedBytes | undefined | number;
 
-  /** Waits until one socket of either list is ready. A timeout is an empty result, not an error. */
+  /**
+   * Waits until one socket of either list is ready: a call on it would not wait (a failed or closed connection is ready).
+   * A timeout is an empty result, not an error.
+   */
   select(want: { read?: readonly Socket[]; write?: readonly Socket[] }, options?: WaitOptions): Promise<Readiness>;
   trySelect(want: { read?: readonly Socket[]; write?: readonly Socket[] }): Readiness;
 
   shutdown(socket: Socket, how: "send" | "receive" | "both"): void;
   /** Orderly: queued bytes still go out. Waits of other threads on it end with EBADF. */
   close(socket: Socket): void;
-  /** Resets the connection. */
+  /** Resets the connection, and closes the socket. */
   abort(socket: Socket): void;
+  /** Takes a socket over from the thread it is accounted to: it is closed with this one from now on. */
+  adopt(socket: Socket): void;
   getsockname(socket: Socket): VsockAddress;
   /** @throws SystemError ENOTCONN */
   getpeername(socket: Socket): VsockAddress;

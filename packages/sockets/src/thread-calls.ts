@@ -1,0 +1,451 @@
+/** The socket calls, bound to one thread. What may wait first does its `try…`; a promise that waits is made only then. */
+import type { DmaBuffer } from "@toril/memory";
+import { type AbortSignalLike, type Clock, Errno, SystemError } from "@toril/virtio/platform";
+import {
+  type Cid,
+  PORT_ANY,
+  type Port,
+  type ReceivedBytes,
+  type VsockAddress,
+  type VsockConnection,
+  type VsockDriver,
+  type VsockListener,
+} from "@toril/vsock";
+import type { BufferSlice, ConnectOptions, Readiness, SocketOptions, WaitOptions } from "./calls.ts";
+import { SendError } from "./errors.ts";
+import { SocketHandle, type SocketOwner } from "./handle.ts";
+import type { OwnedSocketCalls } from "./layer.ts";
+import { applyOptions, checkOption, optionsOf, type SettableOption } from "./options.ts";
+import { checkedPort, type PortTable } from "./ports.ts";
+import { SelectWait } from "./select.ts";
+import type { Socket } from "./socket.ts";
+import { type Cancellable, canceled, refusal, type WaitScope } from "./wait.ts";
+import { AcceptWait, BorrowWait, ConnectWait, Loans, ReceiveWait, SendBufferWait, SendWait } from "./waits.ts";
+
+/** Linux' SOMAXCONN before 5.4; enough for a burst, little enough to say no to a flood. */
+const DEFAULT_BACKLOG = 128;
+/** VMADDR_CID_ANY: names nobody. */
+const CID_ANY = 0xffff_ffff;
+
+export class ThreadSocketCalls implements OwnedSocketCalls, SocketOwner, WaitScope {
+  readonly clock: Clock;
+  readonly signal: AbortSignalLike | undefined;
+  readonly sockets: Set<SocketHandle> = new Set();
+  readonly waits: Set<Cancellable> = new Set();
+  readonly #driver: VsockDriver;
+  readonly #ports: PortTable;
+  readonly #onAbort: () => void = () => this.#cancelWaits();
+  #life: "running" | "ended" = "running";
+
+  constructor(driver: VsockDriver, clock: Clock, ports: PortTable, signal: AbortSignalLike | undefined) {
+    this.#driver = driver;
+    this.clock = clock;
+    this.#ports = ports;
+    this.signal = signal;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  get openSockets(): number {
+    return this.sockets.size;
+  }
+
+  get waiting(): number {
+    return this.waits.size;
+  }
+
+  closeAll(): number {
+    this.#life = "ended";
+    this.signal?.removeEventListener("abort", this.#onAbort);
+    this.#cancelWaits();
+    const left = this.sockets.size;
+    for (const handle of this.sockets) handle.end("close");
+    return left;
+  }
+
+  #cancelWaits(): void {
+    for (const wait of this.waits) wait.cancel(this.signal?.reason);
+  }
+
+  // Making, naming and ending sockets.
+
+  socket(): Socket {
+    this.#requireRunning("socket");
+    return new SocketHandle(this, this.#ports);
+  }
+
+  adopt(socket: Socket): void {
+    const handle = handleOf(socket, "adopt");
+    handle.requireOpen("adopt");
+    this.#requireRunning("adopt");
+    handle.owner.sockets.delete(handle);
+    handle.owner = this;
+    this.sockets.add(handle);
+  }
+
+  bind(socket: Socket, port?: number): void {
+    const handle = handleOf(socket, "bind");
+    handle.requireOpen("bind");
+    if (handle.state.kind !== "unconnected" || handle.boundPort !== undefined) {
+      throw new SystemError(Errno.EINVAL, "bind", "the socket has its address already");
+    }
+    handle.boundPort = this.#ports.bind(port);
+  }
+
+  listen(socket: Socket, backlog: number = DEFAULT_BACKLOG): void {
+    const handle = handleOf(socket, "listen");
+    handle.requireOpen("listen");
+    if (handle.state.kind !== "unconnected") {
+      throw new SystemError(Errno.EINVAL, "listen", `a socket that is ${handle.state.kind} cannot begin to listen`);
+    }
+    if (!Number.isInteger(backlog) || backlog < 1) {
+      throw new SystemError(Errno.EINVAL, "listen", `a backlog of ${backlog}: use a whole number from 1 up`);
+    }
+    const listener = this.#driver.listen(handle.boundPort, backlog);
+    if (handle.boundPort === undefined) {
+      handle.boundPort = listener.port;
+      this.#ports.note(listener.port);
+    }
+    handle.state = { kind: "listening", listener };
+    listener.onAcceptable = () => handle.onReadable();
+  }
+
+  close(socket: Socket): void {
+    const handle = handleOf(socket, "close");
+    handle.requireOpen("close");
+    handle.end("close");
+  }
+
+  abort(socket: Socket): void {
+    const handle = handleOf(socket, "abort");
+    handle.requireOpen("abort");
+    handle.end("abort");
+  }
+
+  shutdown(socket: Socket, how: "send" | "receive" | "both"): void {
+    handleOf(socket, "shutdown").shutdown(how);
+  }
+
+  getsockname(socket: Socket): VsockAddress {
+    const handle = handleOf(socket, "getsockname");
+    handle.requireOpen("getsockname");
+    const { state } = handle;
+    if (state.kind === "connected" || state.kind === "connecting") return state.connection.local;
+    return { cid: this.#driver.guestCid, port: handle.boundPort ?? (PORT_ANY as Port) };
+  }
+
+  getpeername(socket: Socket): VsockAddress {
+    return connectionOf(socket, "getpeername").peer;
+  }
+
+  getOption<K extends keyof SocketOptions>(socket: Socket, name: K): SocketOptions[K] {
+    const handle = handleOf(socket, "getOption");
+    handle.requireOpen("getOption");
+    if (name === "error") {
+      const error = handle.pendingError;
+      handle.pendingError = 0;
+      return error as SocketOptions[K];
+    }
+    const connection = handle.connected();
+    const known = typeof connection === "number" ? handle.wanted : optionsOf(connection);
+    const value = known[name as SettableOption];
+    if (value === undefined) {
+      throw new SystemError(Errno.ENOTCONN, "getOption", `${name} was not set: the driver decides it when it connects`);
+    }
+    return value as SocketOptions[K];
+  }
+
+  setOption<K extends SettableOption>(socket: Socket, name: K, value: SocketOptions[K]): void {
+    const handle = handleOf(socket, "setOption");
+    handle.requireOpen("setOption");
+    checkOption(name, value);
+    Object.assign(handle.wanted, { [name]: value });
+    const connection = handle.connected();
+    if (typeof connection !== "number") applyOptions(connection, handle.wanted);
+  }
+
+  // Getting connected.
+
+  tryAccept(socket: Socket): Socket | undefined {
+    const handle = handleOf(socket, "accept");
+    const listener = listenerOf(handle);
+    if (handle.readers.head !== undefined) return undefined;
+    const accepted = this.#take(handle, listener);
+    if (typeof accepted === "number") throw new SystemError(-accepted, "accept", this.#driver.failure);
+    return accepted;
+  }
+
+  async accept(socket: Socket, options?: WaitOptions): Promise<Socket> {
+    refuse("accept", this, options);
+    const accepted = this.tryAccept(socket);
+    if (accepted !== undefined) return accepted;
+    const handle = handleOf(socket, "accept");
+    const listener = listenerOf(handle);
+    return new AcceptWait(this, handle.readers, () => this.#take(handle, listener), options).promise;
+  }
+
+  #take(listening: SocketHandle, listener: VsockListener): SocketHandle | undefined | number {
+    const connection = listener.tryAccept();
+    if (connection === undefined) return this.#driver.failure === undefined ? undefined : -Errno.ENETDOWN;
+    const handle = new SocketHandle(this, this.#ports);
+    Object.assign(handle.wanted, listening.wanted);
+    handle.establish(connection);
+    return handle;
+  }
+
+  tryConnect(socket: Socket, peer: { cid: number; port: number }, localPort?: number): number {
+    const handle = handleOf(socket, "connect");
+    const errno = connectErrno(handle);
+    if (errno !== 0) return -errno;
+    try {
+      this.#startConnecting(handle, peer, localPort, undefined);
+    } catch (error) {
+      if (error instanceof SystemError) return -error.errno;
+      throw error;
+    }
+    return handle.state.kind === "connected" ? 0 : -Errno.EINPROGRESS;
+  }
+
+  async connect(socket: Socket, peer: { cid: number; port: number }, options?: ConnectOptions): Promise<void> {
+    refuse("connect", this, options);
+    const handle = handleOf(socket, "connect");
+    const errno = connectErrno(handle);
+    if (errno !== 0) throw new SystemError(errno, "connect", `the socket is ${handle.state.kind}`);
+    this.#startConnecting(handle, peer, options?.localPort, options?.timeoutMs);
+    const { state } = handle;
+    if (state.kind !== "connecting") return;
+    const wait = new ConnectWait(this, () => handle.giveUpConnecting(), options);
+    state.wait = wait;
+    await wait.promise;
+  }
+
+  /** @throws SystemError EDESTADDRREQ, EINVAL, EADDRINUSE, EADDRNOTAVAIL, and why it failed when it did so at once. */
+  #startConnecting(
+    handle: SocketHandle,
+    peer: { cid: number; port: number },
+    localPort: number | undefined,
+    timeoutMs: number | undefined,
+  ): void {
+    const to = destination(peer);
+    const from = this.#localPort(handle, localPort);
+    const connection = this.#driver.connect(to, {
+      ...(from === undefined ? {} : { localPort: from }),
+      ...(timeoutMs === undefined || timeoutMs === Number.POSITIVE_INFINITY ? {} : { timeoutMs }),
+    });
+    handle.pendingError = 0;
+    if (connection.status === "closed") {
+      throw new SystemError(connection.error || Errno.ECONNREFUSED, "connect", `port ${to.port} of CID ${to.cid}`);
+    }
+    handle.establish(connection);
+    if (connection.status === "connecting") handle.state = { kind: "connecting", connection, wait: undefined };
+  }
+
+  #localPort(handle: SocketHandle, wanted: number | undefined): Port | undefined {
+    if (wanted === undefined || wanted === handle.boundPort) return handle.boundPort;
+    const chosen = checkedPort("connect", wanted);
+    if (handle.boundPort !== undefined) {
+      throw new SystemError(Errno.EINVAL, "connect", `the socket is bound to port ${handle.boundPort}, not ${chosen}`);
+    }
+    if (this.#ports.has(chosen)) {
+      throw new SystemError(Errno.EADDRINUSE, "connect", `port ${chosen} is bound to another socket`);
+    }
+    return chosen;
+  }
+
+  // Sending.
+
+  trySend(socket: Socket, bytes: Uint8Array): number {
+    return handleOf(socket, "send").trySend(bytes);
+  }
+
+  send(socket: Socket, bytes: Uint8Array, options?: WaitOptions): Promise<number> {
+    const refused = refusal("send", this, options);
+    if (refused !== undefined) return Promise.reject(refused);
+    const handle = asHandle(socket);
+    if (handle === undefined) return Promise.reject(notASocket("send"));
+    const count = handle.trySend(bytes);
+    if (count === bytes.length) return Promise.resolve(count);
+    if (count < 0 && count !== -Errno.EAGAIN) return Promise.reject(new SendError(-count, "send", 0));
+    const connection = handle.connected();
+    if (typeof connection === "number") return Promise.reject(new SendError(-connection, "send", 0));
+    return new SendWait(this, handle.writers, connection, bytes, Math.max(count, 0), options).promise;
+  }
+
+  trySendBuffer(socket: Socket, buffer: DmaBuffer, offset: number, length: number, onReturned?: () => void): number {
+    const handle = handleOf(socket, "sendBuffer");
+    const connection = handle.connected();
+    if (typeof connection === "number") return connection;
+    if (handle.writers.head !== undefined) return -Errno.EAGAIN;
+    return connection.trySendBuffer(buffer, offset, length, onReturned);
+  }
+
+  async sendBuffer(
+    socket: Socket,
+    slice: BufferSlice,
+    options?: WaitOptions & { onReturned?: () => void },
+  ): Promise<number> {
+    const loans = new Loans(options?.onReturned);
+    let sent = 0;
+    try {
+      refuse("sendBuffer", this, options);
+      const handle = handleOf(socket, "sendBuffer");
+      const connection = handle.connected();
+      if (typeof connection === "number") throw new SendError(-connection, "sendBuffer", 0);
+      if (handle.writers.head === undefined) {
+        const count = loans.send(connection, slice.buffer, slice.offset, slice.length);
+        if (count < 0 && count !== -Errno.EAGAIN) throw new SendError(-count, "sendBuffer", 0);
+        sent = Math.max(count, 0);
+        if (count === slice.length) {
+          loans.finish();
+          return sent;
+        }
+      }
+      return new SendBufferWait(this, handle.writers, connection, slice, sent, loans, options).promise;
+    } catch (error) {
+      loans.finish();
+      throw error;
+    }
+  }
+
+  flush(socket: Socket): void {
+    connectionOf(socket, "flush").flush();
+  }
+
+  // Receiving.
+
+  tryRecv(socket: Socket, target: Uint8Array): number {
+    return handleOf(socket, "recv").tryRecv(target);
+  }
+
+  tryPeek(socket: Socket, target: Uint8Array): number {
+    return handleOf(socket, "peek").tryPeek(target);
+  }
+
+  tryBorrow(socket: Socket): ReceivedBytes | undefined | number {
+    return handleOf(socket, "borrow").tryBorrow();
+  }
+
+  recv(socket: Socket, target: Uint8Array, options?: WaitOptions): Promise<number> {
+    return this.#receive("recv", socket, target, options);
+  }
+
+  peek(socket: Socket, target: Uint8Array, options?: WaitOptions): Promise<number> {
+    return this.#receive("peek", socket, target, options);
+  }
+
+  #receive(syscall: "recv" | "peek", socket: Socket, target: Uint8Array, options?: WaitOptions): Promise<number> {
+    const refused = refusal(syscall, this, options);
+    if (refused !== undefined) return Promise.reject(refused);
+    const handle = asHandle(socket);
+    if (handle === undefined) return Promise.reject(notASocket(syscall));
+    const count = syscall === "recv" ? handle.tryRecv(target) : handle.tryPeek(target);
+    if (count >= 0) return Promise.resolve(count);
+    const connection = handle.connected();
+    if (count !== -Errno.EAGAIN || typeof connection === "number") {
+      return Promise.reject(new SystemError(-count, syscall));
+    }
+    return new ReceiveWait(syscall, this, handle.readers, connection, target, options).promise;
+  }
+
+  async borrow(socket: Socket, options?: WaitOptions): Promise<ReceivedBytes | undefined> {
+    refuse("borrow", this, options);
+    const handle = handleOf(socket, "borrow");
+    const received = handle.tryBorrow();
+    if (typeof received !== "number") return received;
+    const connection = handle.connected();
+    if (received !== -Errno.EAGAIN || typeof connection === "number") throw new SystemError(-received, "borrow");
+    return new BorrowWait(this, handle.readers, connection, options).promise;
+  }
+
+  // Many sockets.
+
+  trySelect(want: { read?: readonly Socket[]; write?: readonly Socket[] }): Readiness {
+    const readable = handlesOf(want.read).filter((handle) => handle.readable);
+    const writable = handlesOf(want.write).filter((handle) => handle.writable);
+    return { readable, writable };
+  }
+
+  async select(
+    want: { read?: readonly Socket[]; write?: readonly Socket[] },
+    options?: WaitOptions,
+  ): Promise<Readiness> {
+    refuse("select", this, options);
+    const now = this.trySelect(want);
+    if (now.readable.length + now.writable.length > 0 || options?.timeoutMs === 0) return now;
+    return new SelectWait(this, handlesOf(want.read), handlesOf(want.write), options).promise;
+  }
+
+  #requireRunning(syscall: string): void {
+    if (this.#life === "running") return;
+    throw canceled(new SystemError(Errno.ECANCELED, syscall, "its thread has ended"), this.signal?.reason);
+  }
+}
+
+function refuse(syscall: string, scope: WaitScope, options: WaitOptions | undefined): void {
+  const refused = refusal(syscall, scope, options);
+  if (refused !== undefined) throw refused;
+}
+
+function asHandle(socket: Socket): SocketHandle | undefined {
+  return socket instanceof SocketHandle ? socket : undefined;
+}
+
+function notASocket(syscall: string): SystemError {
+  return new SystemError(Errno.ENOTSOCK, syscall, "that is not a socket of this system");
+}
+
+/** @throws SystemError ENOTSOCK */
+function handleOf(socket: Socket, syscall: string): SocketHandle {
+  if (socket instanceof SocketHandle) return socket;
+  throw notASocket(syscall);
+}
+
+/** @throws SystemError EBADF: waiting for a socket that is closed already makes no sense. */
+function handlesOf(sockets: readonly Socket[] | undefined): SocketHandle[] {
+  return (sockets ?? []).map((socket) => {
+    const handle = handleOf(socket, "select");
+    handle.requireOpen("select");
+    return handle;
+  });
+}
+
+/** @throws SystemError ENOTCONN, EBADF */
+function connectionOf(socket: Socket, syscall: string): VsockConnection {
+  const connection = handleOf(socket, syscall).connected();
+  if (typeof connection === "number") throw new SystemError(-connection, syscall);
+  return connection;
+}
+
+/** @throws SystemError EINVAL, EBADF */
+function listenerOf(handle: SocketHandle): VsockListener {
+  handle.requireOpen("accept");
+  if (handle.state.kind === "listening") return handle.state.listener;
+  throw new SystemError(Errno.EINVAL, "accept", `the socket is ${handle.state.kind}: call listen first`);
+}
+
+function connectErrno(handle: SocketHandle): number {
+  switch (handle.state.kind) {
+    case "unconnected":
+      return 0;
+    case "connecting":
+      return Errno.EALREADY;
+    case "connected":
+      return Errno.EISCONN;
+    case "listening":
+      return Errno.EINVAL;
+    case "closed":
+      return Errno.EBADF;
+    default:
+      return handle.state satisfies never;
+  }
+}
+
+/** @throws SystemError EDESTADDRREQ, EINVAL */
+function destination(peer: { cid: number; port: number }): VsockAddress {
+  if (peer.cid === CID_ANY || peer.port === PORT_ANY) {
+    throw new SystemError(Errno.EDESTADDRREQ, "connect", "the address names nobody: give a CID and a port");
+  }
+  if (!Number.isInteger(peer.cid) || peer.cid < 0 || peer.cid > CID_ANY) {
+    throw new SystemError(Errno.EINVAL, "connect", `${peer.cid} is not a CID: use 0 to 4294967294`);
+  }
+  return { cid: peer.cid as Cid, port: checkedPort("connect", peer.port) };
+}
