@@ -1,5 +1,6 @@
 /** What can be wrong with how a heap is used. Each is the caller's bug, so each throws; to run out of memory is none. */
 import type { GuestAddress } from "../guest-address.ts";
+import { HELD_BY_ADDRESS, HELD_BY_DMA_BUFFER, NOT_IN_USE } from "./blocks.ts";
 
 /**
  * | code                      | meaning                                                                          |
@@ -35,4 +36,63 @@ export class HeapError extends Error {
     this.address = address;
     this.remedy = remedy;
   }
+}
+
+/** No block in use starts at an address; `found` is what Blocks.find said. */
+export function noBlock(heap: string, address: GuestAddress, found: number): HeapError {
+  if (found === NOT_IN_USE) {
+    const what = `no block of ${heap} is in use at guest address ${address}: it was freed already, or never given out`;
+    return new HeapError("ERR_HEAP_DOUBLE_FREE", address, what, "free each block once");
+  }
+  const what = `no block of ${heap} starts at guest address ${address}`;
+  return new HeapError(
+    "ERR_HEAP_FOREIGN",
+    address,
+    what,
+    "give the address that allocate returned, to the heap that returned it",
+  );
+}
+
+/** Somebody else may free the block. */
+export function held(address: GuestAddress, holder: number): HeapError {
+  if (holder === HELD_BY_ADDRESS) {
+    const what = `the block at guest address ${address} belongs to nobody who could free it this way`;
+    return new HeapError("ERR_HEAP_HELD", address, what, "free it by its address");
+  }
+  const owner = holder === HELD_BY_DMA_BUFFER ? "a DmaBuffer" : "an arena";
+  return new HeapError(
+    "ERR_HEAP_HELD",
+    address,
+    `the block at guest address ${address} belongs to ${owner}`,
+    `free ${owner.split(" ")[1]} instead`,
+  );
+}
+
+/** The canaries behind a block were changed. */
+export function damaged(heap: string, at: number, end: number): HeapError {
+  const what = `in ${heap} a byte was written at guest address ${at}, behind the block that ends at ${end}`;
+  const remedy = "look for a write beyond the end of that block, or before the start of the next one";
+  return new HeapError("ERR_HEAP_OVERRUN", at as GuestAddress, what, remedy);
+}
+
+/** Free memory was changed. */
+export function lateWrite(heap: string, at: number): HeapError {
+  const what = `in ${heap} a byte was written at guest address ${at}, which is free`;
+  return new HeapError(
+    "ERR_HEAP_USE_AFTER_FREE",
+    at as GuestAddress,
+    what,
+    "look for a block that is used after it was freed",
+  );
+}
+
+/** The list of remote frees runs in a circle. */
+export function brokenList(heap: string, address: GuestAddress): HeapError {
+  const what = `the list of blocks that other cores freed to ${heap} comes back to guest address ${address}`;
+  return new HeapError(
+    "ERR_HEAP_DOUBLE_FREE",
+    address,
+    what,
+    "free each block once, and do not write to it afterwards",
+  );
 }

@@ -2,7 +2,7 @@
  * Small blocks. A slab is a run of pages cut into blocks of one class; what is known about its blocks lies in host
  * memory, in one word per block, where no stray write of a guest or a device reaches it:
  *
- *     in use   -1 - (length << 2 | holder)     (always negative)
+ *     in use   -1 - note, always negative: what the caller wants to know of the block, a number from 0 to 2^31 - 1
  *     free     the index of the next free block of the slab, or END
  *
  * Each class has a list of its slabs that have free blocks. A slab that was full and gets a block back goes to the
@@ -25,7 +25,7 @@ const END = 0x7fff_ffff;
 /** 1 / block size in granules, by class: multiplying is several times faster than dividing. */
 const INVERSE: Float64Array = Float64Array.from(CLASS_SIZE, (size) => GRANULE / size);
 
-/** What `find` says of an offset that is no block. */
+/** What `indexOf` says of an offset that is no block. */
 export const NOT_A_BLOCK = -1;
 
 export class Slabs {
@@ -59,26 +59,44 @@ export class Slabs {
     this.#words = new Array<Int32Array | undefined>(pages.count).fill(undefined);
   }
 
-  /** Takes a block and returns its offset in bytes; -1 when there is neither a free block nor a run for a new slab. */
-  allocate(classIndex: number, length: number, holder: number): number {
-    let slab = this.#partial[classIndex] as number;
-    if (slab === NONE) {
-      slab = this.#create(classIndex);
-      if (slab === NONE) return NONE;
-    }
+  /** Takes a block of a slab that is there, with a note, and returns its offset in bytes; -1 when all are full. */
+  take(classIndex: number, note: number): number {
+    const slab = this.#partial[classIndex] as number;
+    if (slab === NONE) return NONE;
     const words = this.#words[slab] as Int32Array;
     const block = this.#freeHead[slab] as number;
     const next = words[block] as number;
-    words[block] = -1 - ((length << 2) | holder);
+    words[block] = -1 - note;
     this.#freeHead[slab] = next;
     if (next === END) this.#unlink(slab, classIndex);
     const used = this.#used[slab] as number;
     this.#used[slab] = used + 1;
-    if (used === 0 && this.#spare[classIndex] === slab) this.#spare[classIndex] = NONE;
+    if (used === 0) this.#spare[classIndex] = NONE;
     const inUse = (this.blocksInUse[classIndex] as number) + 1;
     this.blocksInUse[classIndex] = inUse;
     if (inUse > (this.peakBlocksInUse[classIndex] as number)) this.peakBlocksInUse[classIndex] = inUse;
     return ((slab << PAGE_SHIFT) >>> 0) + block * (CLASS_SIZE[classIndex] as number);
+  }
+
+  /** Makes a slab for a class; false when there is no run of pages for it. */
+  grow(classIndex: number): boolean {
+    const count = SLAB_PAGES[classIndex] as number;
+    const slab = this.#pages.takeLow(count);
+    if (slab === NONE) return false;
+    const blocks = SLAB_BLOCKS[classIndex] as number;
+    const words = this.#wordPool[classIndex]?.pop() ?? new Int32Array(blocks);
+    for (let block = 0; block < blocks - 1; block++) words[block] = block + 1;
+    words[blocks - 1] = END;
+    this.#pages.kinds.fill(PAGE_SLAB, slab, slab + count);
+    this.#slabOf.fill(slab, slab, slab + count);
+    this.#classOf[slab] = classIndex;
+    this.#words[slab] = words;
+    this.#freeHead[slab] = 0;
+    this.#used[slab] = 0;
+    this.#spare[classIndex] = slab;
+    this.slabCount[classIndex] = (this.slabCount[classIndex] as number) + 1;
+    this.#link(slab, classIndex);
+    return true;
   }
 
   /** First page of the slab that a page belongs to. The page is marked PAGE_SLAB. */
@@ -91,7 +109,7 @@ export class Slabs {
   }
 
   /** The index in `slab` of the block that starts at `offset` (of the heap, in bytes); NOT_A_BLOCK when none does. */
-  find(slab: number, offset: number): number {
+  indexOf(slab: number, offset: number): number {
     const classIndex = this.#classOf[slab] as number;
     const inside = offset - ((slab << PAGE_SHIFT) >>> 0);
     // The half keeps a product that should be whole from falling just below.
@@ -100,18 +118,21 @@ export class Slabs {
     return block < (SLAB_BLOCKS[classIndex] as number) ? block : NOT_A_BLOCK;
   }
 
-  /** `length << 2 | holder` of a block in use; negative when it is free. */
-  inspect(slab: number, block: number): number {
-    const word = (this.#words[slab] as Int32Array)[block] as number;
-    return word < 0 ? -1 - word : NONE;
+  /** The note of a block in use; negative when it is free. */
+  note(slab: number, block: number): number {
+    return -1 - ((this.#words[slab] as Int32Array)[block] as number);
   }
 
-  /** Notes another length or holder for a block in use. */
-  update(slab: number, block: number, length: number, holder: number): void {
-    (this.#words[slab] as Int32Array)[block] = -1 - ((length << 2) | holder);
+  setNote(slab: number, block: number, note: number): void {
+    (this.#words[slab] as Int32Array)[block] = -1 - note;
   }
 
-  /** Takes a block back that `inspect` found in use. */
+  /** How many blocks a slab has. */
+  blocksIn(slab: number): number {
+    return SLAB_BLOCKS[this.classOf(slab)] as number;
+  }
+
+  /** Takes a block back whose note says that it is in use. */
   free(slab: number, block: number): void {
     const classIndex = this.#classOf[slab] as number;
     const head = this.#freeHead[slab] as number;
@@ -140,25 +161,6 @@ export class Slabs {
   #emptied(slab: number, classIndex: number): void {
     if (this.#spare[classIndex] === NONE) this.#spare[classIndex] = slab;
     else this.#release(slab, classIndex);
-  }
-
-  #create(classIndex: number): number {
-    const count = SLAB_PAGES[classIndex] as number;
-    const slab = this.#pages.takeLow(count);
-    if (slab === NONE) return NONE;
-    const blocks = SLAB_BLOCKS[classIndex] as number;
-    const words = this.#wordPool[classIndex]?.pop() ?? new Int32Array(blocks);
-    for (let block = 0; block < blocks - 1; block++) words[block] = block + 1;
-    words[blocks - 1] = END;
-    this.#pages.kinds.fill(PAGE_SLAB, slab, slab + count);
-    this.#slabOf.fill(slab, slab, slab + count);
-    this.#classOf[slab] = classIndex;
-    this.#words[slab] = words;
-    this.#freeHead[slab] = 0;
-    this.#used[slab] = 0;
-    this.slabCount[classIndex] = (this.slabCount[classIndex] as number) + 1;
-    this.#link(slab, classIndex);
-    return slab;
   }
 
   #release(slab: number, classIndex: number): void {
