@@ -3,8 +3,12 @@
  * `HostDirectory` in @toril/host are two examples. The methods are contracts of the FUSE kernel protocol: where it
  * counts lookups, so must an implementation.
  *
- * A method returns its result, or a promise of it, or throws a SystemError whose errno goes to the guest; any other
- * throw becomes EIO and is logged. Methods that are absent answer ENOSYS (EROFS for those that would write).
+ * A method returns its result, or a promise of it, or throws a SystemError whose errno goes to the guest; an error of
+ * another kind with an errno's name as its `code` (Node's have that) counts as well; any other throw becomes EIO and is
+ * logged. Methods that are absent answer ENOSYS (EROFS for those that would write).
+ *
+ * A node or handle that is not known answers ESTALE or EBADF: guests send what they like. Names and attributes that are
+ * passed in are private copies and may be kept; `targets` and `sources` are guest memory.
  */
 import type { MaybePromise } from "@toril/virtio";
 
@@ -83,7 +87,7 @@ export interface DirectoryItem {
   readonly inode: number | bigint;
   /** DT_* (st_mode >> 12); 0 when unknown. */
   readonly type: number;
-  /** Where to go on after this item: any number but 0, stable while the directory is open. */
+  /** Where to go on after this item: 1 to 2^53 - 1, stable while the directory is open. */
   readonly nextOffset: number;
   /** For READDIRPLUS: counts as a lookup once it is delivered. */
   readonly entry?: Entry;
@@ -101,7 +105,11 @@ export interface FileSystemStatistics {
 }
 
 export interface FileSystem {
-  /** The device was reset or closed: drop every handle and every lookup count. */
+  /**
+   * The session is over (DESTROY, a new INIT, a reset device): drop every handle and every lookup count. Calls that
+   * still run must touch neither their `targets` nor their `sources` from now on, because the memory is the driver's
+   * again; their results are thrown away, so they must not count a lookup or an open any more.
+   */
   reset(): MaybePromise<void>;
 
   lookup(parent: NodeId, name: FileName, caller: Caller): MaybePromise<Entry>;
@@ -127,9 +135,10 @@ export interface FileSystem {
   ): MaybePromise<Entry & OpenResult>;
   /**
    * Fills `targets` in order from `offset` on; returns how many bytes were there, fewer only at the end of the file.
-   * The targets are guest memory: fill them in place. They may be used until the promise settles.
+   * The targets are guest memory: fill them in place. They may be used until the promise settles or `reset` is called.
    */
   read(node: NodeId, handle: FileHandle, offset: number, targets: readonly Uint8Array[]): MaybePromise<number>;
+  /** Writes `sources` in order from `offset` on; returns how many bytes were taken. The same rule holds for sources. */
   write?(
     node: NodeId,
     handle: FileHandle,
