@@ -24,8 +24,12 @@ const INDEX = 1;
 const ENTRIES = 2;
 
 export class AvailableRing {
+  /**
+   * The entries alone, for the hot path: that at free-running index i is `entries[i & (size - 1)]`. Written by the
+   * driver: a device must check what it finds.
+   */
+  readonly entries: Uint16Array;
   readonly #halves: Uint16Array;
-  readonly #slotMask: number;
   readonly #usedEvent: number;
 
   /** @throws RangeError when the ring is misaligned or not in one region. */
@@ -33,17 +37,8 @@ export class AvailableRing {
     const bytes = availableRingBytes(size);
     const { buffer, byteOffset } = ringArea(memory, "available ring", address, bytes, AVAILABLE_RING_ALIGNMENT);
     this.#halves = new Uint16Array(buffer, byteOffset, bytes / 2);
-    this.#slotMask = size - 1;
+    this.entries = new Uint16Array(buffer, byteOffset + 2 * ENTRIES, size);
     this.#usedEvent = ENTRIES + size;
-  }
-
-  /** The head at free-running `index`. Written by the driver: a device must check it. */
-  head(index: number): number {
-    return this.#halves[ENTRIES + (index & this.#slotMask)] ?? 0;
-  }
-
-  setHead(index: number, head: number): void {
-    this.#halves[ENTRIES + (index & this.#slotMask)] = head;
   }
 
   loadIndex(): number {

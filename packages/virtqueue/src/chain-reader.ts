@@ -12,7 +12,6 @@ import {
   DESCRIPTOR_WRITE,
   descriptorWords,
   linkNext,
-  WORDS_PER_DESCRIPTOR,
 } from "./descriptor-table.ts";
 import { DESCRIPTOR_SIZE, type QueueLayout } from "./queue-layout.ts";
 import { RegionCache } from "./region-cache.ts";
@@ -23,6 +22,8 @@ const MAX_CHAIN_BYTES = 0x1_0000_0000;
 
 /** `next` has 16 bits: no table can use more descriptors than this. */
 const MAX_TABLE_DESCRIPTORS = 0x1_0000;
+
+const MORE_TO_READ = DESCRIPTOR_NEXT | DESCRIPTOR_INDIRECT;
 
 export class ChainReader {
   readonly #memory: GuestMemory;
@@ -45,23 +46,44 @@ export class ChainReader {
   /** Fills `chain` with the chain at `head` (less than the queue size); returns what is wrong with it, if anything. */
   read(head: number, chain: SplitChain): QueueViolation | undefined {
     const table = this.#table;
-    let index = head;
-    chain.begin(head);
-    for (;;) {
-      const at = index * WORDS_PER_DESCRIPTOR;
-      const low = table[at] ?? 0;
-      const high = table[at + 1] ?? 0;
-      const length = table[at + 2] ?? 0;
-      const link = table[at + 3] ?? 0;
-      if ((link & DESCRIPTOR_INDIRECT) !== 0) return this.#readIndirect(chain, low, high, length, link);
-      const problem = this.#append(chain, low, high, length, link);
-      if (problem !== undefined) return problem;
-      if ((link & DESCRIPTOR_NEXT) === 0) return undefined;
-      index = linkNext(link);
-      if (index >= this.#size) return nextOutOfRange(head, index, this.#size);
-      // §2.7.5.2: "loops in the descriptor chain are forbidden". One more descriptor than the table has is a loop.
-      if (chain.count >= this.#size) return loop(head, this.#size);
+    const at = head << 2;
+    const low = table[at] ?? 0;
+    const high = table[at | 1] ?? 0;
+    const length = table[at | 2] ?? 0;
+    const link = table[at | 3] ?? 0;
+    // Most chains are one direct buffer below 4 GiB.
+    if ((link & MORE_TO_READ) === 0 && high === 0 && this.#regions.holds(low, length)) {
+      chain.fillWithOne(head, low, length, link & DESCRIPTOR_WRITE);
+      return undefined;
     }
+    chain.begin(head);
+    return this.#walk(chain, low, high, length, link);
+  }
+
+  /** Goes on from the first descriptor, whose words have been read. */
+  #walk(chain: SplitChain, low: number, high: number, length: number, link: number): QueueViolation | undefined {
+    if ((link & DESCRIPTOR_INDIRECT) !== 0) return this.#readIndirect(chain, low, high, length, link);
+    const problem = this.#append(chain, low, high, length, link);
+    if (problem !== undefined) return problem;
+    const table = this.#table;
+    let last = link;
+    while ((last & DESCRIPTOR_NEXT) !== 0) {
+      const index = linkNext(last);
+      if (index >= this.#size) return nextOutOfRange(chain.head, index, this.#size);
+      // §2.7.5.2: "loops in the descriptor chain are forbidden". One more descriptor than the table has is a loop.
+      if (chain.count >= this.#size) return loop(chain.head, this.#size);
+      const at = index << 2;
+      const nextLow = table[at] ?? 0;
+      const nextHigh = table[at | 1] ?? 0;
+      const nextLength = table[at | 2] ?? 0;
+      last = table[at | 3] ?? 0;
+      if ((last & DESCRIPTOR_INDIRECT) !== 0) {
+        return this.#readIndirect(chain, nextLow, nextHigh, nextLength, last);
+      }
+      const nextProblem = this.#append(chain, nextLow, nextHigh, nextLength, last);
+      if (nextProblem !== undefined) return nextProblem;
+    }
+    return undefined;
   }
 
   #readIndirect(
@@ -106,7 +128,7 @@ export class ChainReader {
     let index = 0;
     for (let visited = 1; ; visited++) {
       if (!aligned) this.#fetchUnaligned(region, offset + index * DESCRIPTOR_SIZE);
-      const at = aligned ? offset / 4 + index * WORDS_PER_DESCRIPTOR : 0;
+      const at = aligned ? offset / 4 + index * 4 : 0;
       const low = words[at] ?? 0;
       const high = words[at + 1] ?? 0;
       const length = words[at + 2] ?? 0;

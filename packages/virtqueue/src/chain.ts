@@ -40,6 +40,23 @@ export class SplitChain implements Chain {
     this.writableBytes = 0;
   }
 
+  /** For the chain reader: a chain of one checked segment; `write` is its WRITE flag, or 0. */
+  fillWithOne(head: number, address: number, length: number, write: number): void {
+    this.head = head;
+    this.count = 1;
+    if (write === 0) {
+      this.readableCount = 1;
+      this.readableBytes = length;
+      this.writableBytes = 0;
+    } else {
+      this.readableCount = 0;
+      this.readableBytes = 0;
+      this.writableBytes = length;
+    }
+    this.#addresses[0] = address;
+    this.#lengths[0] = length;
+  }
+
   /** For the chain reader: adds a segment that has been checked. */
   append(address: number, length: number): void {
     const at = this.count;

@@ -22,9 +22,6 @@ export const DESCRIPTOR_WRITE = 2;
 /** VIRTQ_DESC_F_INDIRECT: the buffer is a table of descriptors. */
 export const DESCRIPTOR_INDIRECT = 4;
 
-/** A descriptor in 32-bit words. */
-export const WORDS_PER_DESCRIPTOR = 4;
-
 const TWO_TO_32 = 0x1_0000_0000;
 
 /** The words of the descriptor table of a queue. */
@@ -44,7 +41,7 @@ export function linkNext(link: number): number {
   return link >>> 16;
 }
 
-/** Writes descriptor `index` of a table whose first word is `words[0]`. */
+/** Writes descriptor `index` of a table whose first word is `words[0]`. (`|` adds without a check for overflow.) */
 export function writeDescriptor(
   words: Uint32Array,
   index: number,
@@ -52,9 +49,9 @@ export function writeDescriptor(
   length: number,
   link: number,
 ): void {
-  const at = index * WORDS_PER_DESCRIPTOR;
+  const at = index << 2;
   words[at] = address;
-  words[at + 1] = address < TWO_TO_32 ? 0 : address / TWO_TO_32;
-  words[at + 2] = length;
-  words[at + 3] = link;
+  words[at | 1] = address < TWO_TO_32 ? 0 : address / TWO_TO_32;
+  words[at | 2] = length;
+  words[at | 3] = link;
 }

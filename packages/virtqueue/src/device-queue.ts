@@ -40,8 +40,11 @@ export class SplitDeviceQueue implements DeviceQueue {
   readonly size: number;
   readonly memory: GuestMemory;
   readonly #eventIdx: boolean;
+  readonly #slotMask: number;
   readonly #available: AvailableRing;
+  readonly #availableEntries: Uint16Array;
   readonly #used: UsedRing;
+  readonly #usedElements: Uint32Array;
   readonly #reader: ChainReader;
 
   /** Free-running index of the next available entry to take, and how far the driver had published when we last looked. */
@@ -51,13 +54,10 @@ export class SplitDeviceQueue implements DeviceQueue {
   #nextUsed: number;
   #publishedUsed: number;
 
-  /**
-   * Per head: 0 or more: outstanding, and this many bytes are writable. Negative: not outstanding, and the value of
-   * `#completedMark` when it was completed: while that is the mark still, the driver can't know yet.
-   */
+  /** Per head: how many bytes of its chain are writable while the chain is outstanding, else -1. */
   readonly #heads: Float64Array;
-  #completedMark = -2;
-  #outstanding = 0;
+  /** The chain object that was filled last: no need to check again whose it is. */
+  #lastChain: SplitChain;
 
   /** The avail_event or flags that the driver sees: "armed" asks for notifications. */
   #notifications: "armed" | "suppressed" = "armed";
@@ -70,8 +70,11 @@ export class SplitDeviceQueue implements DeviceQueue {
     this.size = layout.size;
     this.memory = memory;
     this.#eventIdx = eventIdx;
+    this.#slotMask = layout.size - 1;
     this.#available = new AvailableRing(memory, layout.availableRing, layout.size);
+    this.#availableEntries = this.#available.entries;
     this.#used = new UsedRing(memory, layout.usedRing, layout.size);
+    this.#usedElements = this.#used.elements;
     this.#reader = new ChainReader(memory, layout, indirect ? "negotiated" : "refused");
     this.#nextAvailable = startIndex;
     this.#seenAvailable = startIndex;
@@ -79,10 +82,11 @@ export class SplitDeviceQueue implements DeviceQueue {
     this.#publishedUsed = startIndex;
     this.#armedAt = startIndex;
     this.#heads = new Float64Array(layout.size).fill(-1);
+    this.#lastChain = new SplitChain(this, memory, 1);
   }
 
   get outstanding(): number {
-    return this.#outstanding;
+    return indexDistance(this.#nextUsed, this.#nextAvailable);
   }
 
   get violation(): QueueViolation | undefined {
@@ -100,28 +104,30 @@ export class SplitDeviceQueue implements DeviceQueue {
 
   /** @throws TypeError when `chain` was made by another queue. */
   next(chain: Chain): boolean {
-    if (!(chain instanceof SplitChain) || chain.owner !== this)
-      throw new TypeError("this chain object was not made by this queue's createChain");
-    if (this.#nextAvailable === this.#seenAvailable && !this.#look()) return false;
-    const head = this.#available.head(this.#nextAvailable);
+    const filled = chain === this.#lastChain ? this.#lastChain : this.#own(chain);
+    const index = this.#nextAvailable;
+    if (index === this.#seenAvailable && !this.#look()) return false;
+    const head = this.#availableEntries[index & this.#slotMask] ?? 0;
     if (head >= this.size) return this.#refuseHead(head);
-    const state = this.#heads[head] ?? 0;
-    if (state >= 0 || state === this.#completedMark) return this.#refuseRepeatedHead(head);
-    const problem = this.#reader.read(head, chain);
+    const heads = this.#heads;
+    if ((heads[head] ?? 0) >= 0) return this.#refuseRepeatedHead(head);
+    const problem = this.#reader.read(head, filled);
     if (problem !== undefined) return this.#break(problem);
-    this.#nextAvailable = indexAfter(this.#nextAvailable);
-    this.#heads[head] = chain.writableBytes;
-    this.#outstanding++;
+    heads[head] = filled.writableBytes;
+    this.#nextAvailable = indexAfter(index);
     return true;
   }
 
   complete(head: number, written: number): void {
-    const writable = this.#heads[head] ?? -1;
+    const heads = this.#heads;
+    const writable = heads[head] ?? -1;
     if (!(written >= 0 && written <= writable && written <= MAX_WRITTEN)) throw this.#wrongCompletion(head, written);
-    this.#heads[head] = this.#completedMark;
-    this.#used.setElement(this.#nextUsed, head, written);
-    this.#nextUsed = indexAfter(this.#nextUsed);
-    this.#outstanding--;
+    heads[head] = -1;
+    const index = this.#nextUsed;
+    const at = (index & this.#slotMask) << 1;
+    this.#usedElements[at] = head;
+    this.#usedElements[at | 1] = written;
+    this.#nextUsed = indexAfter(index);
   }
 
   publish(): boolean {
@@ -130,7 +136,6 @@ export class SplitDeviceQueue implements DeviceQueue {
     if (now === before) return false;
     this.#used.storeIndex(now);
     this.#publishedUsed = now;
-    this.#completedMark--;
     // The store above is a full barrier: a driver that armed before it is seen here, one that arms after it sees `now`.
     if (this.#eventIdx) return passesEvent(this.#available.loadUsedEvent(), now, before);
     return (this.#available.loadFlags() & NO_INTERRUPT) === 0;
@@ -163,13 +168,21 @@ export class SplitDeviceQueue implements DeviceQueue {
     const waiting = indexDistance(this.#nextAvailable, index);
     if (waiting === 0) return false;
     // Each chain has at least one descriptor, so all chains that the driver has not seen back are at most `size`.
-    const room = this.size - this.#outstanding - indexDistance(this.#publishedUsed, this.#nextUsed);
+    const room = this.size - indexDistance(this.#publishedUsed, this.#nextAvailable);
     if (waiting > room) {
       const message = `avail.idx went from ${this.#nextAvailable} to ${index}, but only ${room} chains can be new`;
       return this.#break(violation("avail-index-jump", "2.7.6.1", message));
     }
     this.#seenAvailable = index;
     return true;
+  }
+
+  #own(chain: Chain): SplitChain {
+    if (!(chain instanceof SplitChain) || chain.owner !== this) {
+      throw new TypeError("this chain object was not made by this queue's createChain");
+    }
+    this.#lastChain = chain;
+    return chain;
   }
 
   #break(problem: QueueViolation): false {

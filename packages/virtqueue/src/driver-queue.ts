@@ -51,8 +51,11 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
   readonly memory: GuestMemory;
   readonly #eventIdx: boolean;
   readonly #table: Uint32Array;
+  readonly #slotMask: number;
   readonly #available: AvailableRing;
+  readonly #availableEntries: Uint16Array;
   readonly #used: UsedRing;
+  readonly #usedElements: Uint32Array;
   readonly #indirect: IndirectTables | undefined;
   readonly #regions: RegionCache;
   readonly #shadow: DriverShadow<Token>;
@@ -74,8 +77,6 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
   #publishedAvailable = 0;
   #nextUsed = 0;
   #seenUsed = 0;
-  /** Counts calls of `publish` that published something. */
-  #publication = 0;
   #usedLength = 0;
 
   /** The used_event or flags that the device sees: "armed" asks for notifications. */
@@ -93,8 +94,11 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     this.memory = memory;
     this.#eventIdx = eventIdx;
     this.#table = descriptorWords(memory, layout.descriptorTable, layout.size);
+    this.#slotMask = layout.size - 1;
     this.#available = new AvailableRing(memory, layout.availableRing, layout.size);
+    this.#availableEntries = this.#available.entries;
     this.#used = new UsedRing(memory, layout.usedRing, layout.size);
+    this.#usedElements = this.#used.elements;
     this.#indirect = indirect === undefined ? undefined : new IndirectTables(indirect, layout.size);
     this.#regions = new RegionCache(memory);
     this.#shadow = new DriverShadow(layout.size);
@@ -107,7 +111,7 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
   }
 
   get inFlight(): number {
-    return this.#shadow.inFlight;
+    return indexDistance(this.#nextUsed, this.#nextAvailable);
   }
 
   get violation(): QueueViolation | undefined {
@@ -163,16 +167,17 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     if (this.#remaining !== 0) throw this.#drop(this.#remaining < 0 ? "no chain is open" : "segments are missing");
     if (token === undefined) throw this.#drop("a token is undefined, which is what poll returns for none");
     this.#remaining = NO_CHAIN;
-    const shadow = this.#shadow;
-    const head = shadow.firstFree;
-    this.#available.setHead(this.#nextAvailable, head);
-    this.#nextAvailable = indexAfter(this.#nextAvailable);
+    const index = this.#nextAvailable;
+    let head: number;
     if (this.#target === this.#table) {
-      shadow.take(this.#segments, this.#lastDescriptor, this.#writableBytes, this.#publication, token);
+      head = this.#shadow.take(this.#segments, this.#lastDescriptor, this.#writableBytes, token);
     } else {
+      head = this.#shadow.firstFree;
       this.#referToTable(head);
-      shadow.take(1, head, this.#writableBytes, this.#publication, token);
+      this.#shadow.take(1, head, this.#writableBytes, token);
     }
+    this.#availableEntries[index & this.#slotMask] = head;
+    this.#nextAvailable = indexAfter(index);
   }
 
   publish(): boolean {
@@ -181,7 +186,7 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     if (now === before || this.#violation !== undefined) return false;
     this.#available.storeIndex(now);
     this.#publishedAvailable = now;
-    this.#publication++;
+    this.#shadow.published();
     // §2.7.13.4.1: the store above is a full barrier. A device that armed before it is seen here, one that arms later sees `now`.
     if (this.#eventIdx) return passesEvent(this.#used.loadAvailEvent(), now, before);
     return (this.#used.loadFlags() & NO_NOTIFY) === 0;
@@ -191,14 +196,16 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
   poll(): Token | undefined {
     if (this.#remaining !== NO_CHAIN) throw this.#drop("poll between beginChain and endChain");
     if (this.#nextUsed === this.#seenUsed && !this.#look()) return undefined;
-    const id = this.#used.id(this.#nextUsed);
-    const length = this.#used.length(this.#nextUsed);
+    const index = this.#nextUsed;
+    const at = (index & this.#slotMask) << 1;
+    const id = this.#usedElements[at] ?? 0;
+    const length = this.#usedElements[at | 1] ?? 0;
     const shadow = this.#shadow;
-    if (id >= this.size || !shadow.isShown(id, this.#publication) || length > shadow.writable(id)) {
+    if (id >= this.size || !shadow.mayReturn(id, length)) {
       this.#refuseUsed(id, length);
       return undefined;
     }
-    this.#nextUsed = indexAfter(this.#nextUsed);
+    this.#nextUsed = indexAfter(index);
     this.#usedLength = length;
     return shadow.release(id);
   }
@@ -268,7 +275,7 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     const index = this.#used.loadIndex();
     const waiting = indexDistance(this.#nextUsed, index);
     if (waiting === 0) return false;
-    const shown = this.#shadow.inFlight - indexDistance(this.#publishedAvailable, this.#nextAvailable);
+    const shown = indexDistance(this.#nextUsed, this.#publishedAvailable);
     if (waiting > shown) {
       const message = `used.idx went from ${this.#nextUsed} to ${index}, but the device has ${shown} chains`;
       this.#break(violation("used-index-jump", "2.7.8", message));
@@ -282,7 +289,7 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     if (id >= this.size) {
       const message = `used element ${this.#nextUsed} names descriptor ${id} of a table of ${this.size}`;
       this.#break(violation("used-id-out-of-range", "2.7.8", message));
-    } else if (!this.#shadow.isShown(id, this.#publication)) {
+    } else if (!this.#shadow.isShown(id)) {
       const message = `used element ${this.#nextUsed} names chain ${id}, which the device does not have`;
       this.#break(violation("used-id-not-in-flight", "2.7.8", message));
     } else {

@@ -3,33 +3,36 @@
  * descriptors back: this private copy says which are free, which chains are in flight, and what each may return.
  */
 
+/** Publications are counted in a small integer, from 1; 0 is one long ago. */
+const LAST_PUBLICATION = 0x3fff_ffff;
+const LONG_AGO = 0;
+
 /** A used element's len has 32 bits: it can't claim more than this, however much was writable. */
 const MAX_USED_LENGTH = 0xffff_ffff;
 
+/**
+ * The shadow of descriptor i is four words from 4 · i on. The first three mean something at the head of a chain in flight:
+ *
+ * | word | meaning                                                                                          |
+ * |------|--------------------------------------------------------------------------------------------------|
+ * | 0    | how many descriptors the chain holds (low half), the last of them (high half); 0: none in flight |
+ * | 1    | how many bytes the device may write                                                              |
+ * | 2    | the publication that shows the chain to the device: while that is the next one, the device can't |
+ * |      | know the chain                                                                                   |
+ * | 3    | at every descriptor: the next free one, or the next one of its chain                             |
+ */
 export class DriverShadow<Token> {
   readonly #size: number;
-  /** Links the free descriptors to a list, and those of a direct chain to each other. */
-  readonly #next: Uint16Array;
-  /** At a head: how many descriptors its chain holds. 0: no chain in flight starts here. */
-  readonly #held: Uint16Array;
-  /** At a head: the last descriptor that its chain holds. */
-  readonly #last: Uint16Array;
-  /** At a head: how many bytes the device may write. */
-  readonly #writable: Uint32Array;
-  /** At a head: the number of the publication that shows the chain to the device. A double, so it never wraps. */
-  readonly #shownBy: Float64Array;
+  readonly #words: Uint32Array;
   readonly #tokens: (Token | undefined)[];
   #firstFree = 0;
   #free: number;
-  #inFlight = 0;
+  /** The number of the next publication. */
+  #publication = LONG_AGO + 1;
 
   constructor(size: number) {
     this.#size = size;
-    this.#next = new Uint16Array(size);
-    this.#held = new Uint16Array(size);
-    this.#last = new Uint16Array(size);
-    this.#writable = new Uint32Array(size);
-    this.#shownBy = new Float64Array(size);
+    this.#words = new Uint32Array(size * 4);
     this.#tokens = new Array<Token | undefined>(size).fill(undefined);
     this.#free = size;
     this.#linkAll();
@@ -39,10 +42,6 @@ export class DriverShadow<Token> {
     return this.#free;
   }
 
-  get inFlight(): number {
-    return this.#inFlight;
-  }
-
   /** The descriptor that the next chain starts at, when `free` is not 0. */
   get firstFree(): number {
     return this.#firstFree;
@@ -50,42 +49,58 @@ export class DriverShadow<Token> {
 
   /** The free descriptor after free descriptor `index`. */
   nextFree(index: number): number {
-    return this.#next[index] ?? 0;
+    return this.#words[(index << 2) | 3] ?? 0;
   }
 
-  /** Takes the first `held` free descriptors, `last` being the last of them, for a chain. */
-  take(held: number, last: number, writable: number, shownBy: number, token: Token): void {
+  /** Takes the first `held` free descriptors, of which `last` is the last, for a chain; returns its head. */
+  take(held: number, last: number, writable: number, token: Token): number {
+    const words = this.#words;
     const head = this.#firstFree;
-    this.#firstFree = this.nextFree(last);
+    const at = head << 2;
+    this.#firstFree = words[(last << 2) | 3] ?? 0;
     this.#free -= held;
-    this.#inFlight++;
-    this.#held[head] = held;
-    this.#last[head] = last;
-    this.#writable[head] = Math.min(writable, MAX_USED_LENGTH);
-    this.#shownBy[head] = shownBy;
+    words[at] = held | (last << 16);
+    words[at | 1] = writable > MAX_USED_LENGTH ? MAX_USED_LENGTH : writable;
+    words[at | 2] = this.#publication;
     this.#tokens[head] = token;
+    return head;
   }
 
-  /** Whether a chain in flight starts at `id` that a publication before `publication` has shown to the device. */
-  isShown(id: number, publication: number): boolean {
-    return (this.#held[id] ?? 0) !== 0 && (this.#shownBy[id] ?? 0) < publication;
+  /** Whether a chain in flight starts at `id`, into which the device may write `length` bytes and which it can know. */
+  mayReturn(id: number, length: number): boolean {
+    const words = this.#words;
+    const at = id << 2;
+    return words[at] !== 0 && length <= (words[at | 1] ?? 0) && words[at | 2] !== this.#publication;
+  }
+
+  /** Whether a chain in flight starts at `id` that has been shown to the device. */
+  isShown(id: number): boolean {
+    return this.#words[id << 2] !== 0 && this.#words[(id << 2) | 2] !== this.#publication;
   }
 
   /** How many bytes the device may write into the chain at `head`. */
   writable(head: number): number {
-    return this.#writable[head] ?? 0;
+    return this.#words[(head << 2) | 1] ?? 0;
   }
 
   /** Frees the descriptors of the chain at `head`; returns its token. */
   release(head: number): Token | undefined {
+    const words = this.#words;
+    const at = head << 2;
+    const extent = words[at] ?? 0;
     const token = this.#tokens[head];
     this.#tokens[head] = undefined;
-    this.#next[this.#last[head] ?? 0] = this.#firstFree;
+    words[((extent >>> 16) << 2) | 3] = this.#firstFree;
+    words[at] = 0;
     this.#firstFree = head;
-    this.#free += this.#held[head] ?? 0;
-    this.#held[head] = 0;
-    this.#inFlight--;
+    this.#free += extent & 0xffff;
     return token;
+  }
+
+  /** All chains in flight have been shown to the device. */
+  published(): void {
+    this.#publication++;
+    if (this.#publication > LAST_PUBLICATION) this.#startCountingAnew();
   }
 
   /** Everything is free again; returns the tokens of the chains that were in flight. */
@@ -93,15 +108,19 @@ export class DriverShadow<Token> {
     const tokens: Token[] = [];
     for (const token of this.#tokens) if (token !== undefined) tokens.push(token);
     this.#tokens.fill(undefined);
-    this.#held.fill(0);
+    this.#words.fill(0);
     this.#free = this.#size;
-    this.#inFlight = 0;
     this.#linkAll();
     return tokens;
   }
 
+  #startCountingAnew(): void {
+    for (let i = 0; i < this.#size; i++) this.#words[(i << 2) | 2] = LONG_AGO;
+    this.#publication = LONG_AGO + 1;
+  }
+
   #linkAll(): void {
     this.#firstFree = 0;
-    for (let i = 0; i < this.#size; i++) this.#next[i] = i + 1;
+    for (let i = 0; i < this.#size; i++) this.#words[(i << 2) | 3] = i + 1;
   }
 }

@@ -19,13 +19,15 @@ export const NO_NOTIFY = 1;
 
 const FLAGS = 0;
 const INDEX = 1;
-/** Elements start at byte 4: word 1. */
-const FIRST_ELEMENT_WORD = 1;
+const ELEMENTS_OFFSET = 4;
 
 export class UsedRing {
+  /**
+   * The elements alone, two words each, for the hot path: the element at free-running index i is at
+   * `2 * (i & (size - 1))`, its id first. Written by the device: a driver must check what it finds.
+   */
+  readonly elements: Uint32Array;
   readonly #halves: Uint16Array;
-  readonly #words: Uint32Array;
-  readonly #slotMask: number;
   readonly #availEvent: number;
 
   /** @throws RangeError when the ring is misaligned or not in one region. */
@@ -33,25 +35,8 @@ export class UsedRing {
     const bytes = usedRingBytes(size);
     const { buffer, byteOffset } = ringArea(memory, "used ring", address, bytes, USED_RING_ALIGNMENT);
     this.#halves = new Uint16Array(buffer, byteOffset, bytes / 2);
-    this.#words = new Uint32Array(buffer, byteOffset, FIRST_ELEMENT_WORD + 2 * size);
-    this.#slotMask = size - 1;
+    this.elements = new Uint32Array(buffer, byteOffset + ELEMENTS_OFFSET, 2 * size);
     this.#availEvent = bytes / 2 - 1;
-  }
-
-  /** The id at free-running `index`. Written by the device: a driver must check it. */
-  id(index: number): number {
-    return this.#words[FIRST_ELEMENT_WORD + 2 * (index & this.#slotMask)] ?? 0;
-  }
-
-  /** The length at free-running `index`. Written by the device: a driver must check it. */
-  length(index: number): number {
-    return this.#words[FIRST_ELEMENT_WORD + 2 * (index & this.#slotMask) + 1] ?? 0;
-  }
-
-  setElement(index: number, id: number, length: number): void {
-    const at = FIRST_ELEMENT_WORD + 2 * (index & this.#slotMask);
-    this.#words[at] = id;
-    this.#words[at + 1] = length;
   }
 
   loadIndex(): number {
