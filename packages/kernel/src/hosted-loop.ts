@@ -1,0 +1,122 @@
+/**
+ * The loop of a hosted core: it shares the event loop of Node (or of any engine that has one), so its programs may use
+ * Node's own streams and timers beside the system calls. While turns make progress they follow each other, a few behind
+ * one another as microtasks, then after everybody else had a chance. When idle it waits asynchronously.
+ */
+import type { BellWait } from "./bell.ts";
+import type { Core } from "./core.ts";
+import { IdlePolicy, NO_SPIN, type SpinLimits } from "./idle-policy.ts";
+
+/** The two things a hosted loop needs of its host. */
+export interface HostLoop {
+  /** Calls back once, after other events of the host's loop had their turn (setImmediate). */
+  turn(callback: () => void): void;
+  /**
+   * Calls back once, after `milliseconds`, which may be Infinity; keeps the process alive until then, or until it is
+   * cancelled (setTimeout).
+   */
+  after(milliseconds: number, callback: () => void): { cancel(): void };
+}
+
+export interface HostedLoopOptions {
+  readonly host: HostLoop;
+  /**
+   * NO_SPIN unless told: right for a bell that only this thread rings, since what else wakes the core comes through the
+   * host's event loop. HOSTED_SPIN where other threads ring.
+   */
+  readonly spin?: SpinLimits;
+}
+
+export interface RunningLoop {
+  readonly idle: IdlePolicy;
+  /** Ends the loop after the present turn. */
+  stop(): void;
+  /** Settles when the loop has ended. */
+  readonly ended: Promise<void>;
+}
+
+/** Turns that follow each other as microtasks before the host's events get their turn. */
+const TURNS_PER_EVENT = 16;
+
+export function runHosted<System>(core: Core<System>, options: HostedLoopOptions): RunningLoop {
+  const loop = new HostedLoop(core, options);
+  loop.begin();
+  return loop;
+}
+
+class HostedLoop<System> implements RunningLoop {
+  readonly idle: IdlePolicy;
+  readonly ended: Promise<void>;
+  readonly #core: Core<System>;
+  readonly #host: HostLoop;
+  #state: "turning" | "waiting" | "stopping" | "ended" = "turning";
+  #turnsLeft = TURNS_PER_EVENT;
+  #end: () => void = () => {};
+  #bellWait: BellWait | undefined;
+  #deadline: { cancel(): void } | undefined;
+  #waitingSince = 0;
+
+  constructor(core: Core<System>, { host, spin = NO_SPIN }: HostedLoopOptions) {
+    this.#core = core;
+    this.#host = host;
+    this.idle = new IdlePolicy(spin);
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  begin(): void {
+    this.#host.turn(this.#onEvent);
+  }
+
+  stop(): void {
+    if (this.#state === "waiting") {
+      this.#endWait();
+      this.#host.turn(this.#onEvent);
+    }
+    if (this.#state !== "ended") this.#state = "stopping";
+  }
+
+  readonly #onEvent = (): void => {
+    this.#turnsLeft = TURNS_PER_EVENT;
+    this.#turn();
+  };
+
+  readonly #turn = (): void => {
+    if (this.#state === "stopping") {
+      this.#state = "ended";
+      this.#end();
+      return;
+    }
+    if (this.#core.turn()) {
+      this.idle.worked();
+      // Behind what the resumed threads do now, as far as that goes without waiting for the host.
+      if (--this.#turnsLeft > 0) void Promise.resolve().then(this.#turn);
+      else this.#host.turn(this.#onEvent);
+    } else if (this.idle.spin() || this.#core.arm()) {
+      this.#host.turn(this.#onEvent);
+    } else {
+      this.#wait();
+    }
+  };
+
+  #wait(): void {
+    this.#state = "waiting";
+    this.#waitingSince = this.#core.clock.now();
+    this.#bellWait = this.#core.bell.onRing(this.#core.seen, () => this.#woken("rung"));
+    this.#deadline = this.#host.after(this.#core.untilDeadline, () => this.#woken("timer"));
+  }
+
+  #woken(cause: "rung" | "timer"): void {
+    if (this.#state !== "waiting") return;
+    this.#endWait();
+    this.idle.waited(this.#core.clock.now() - this.#waitingSince, cause);
+    this.#state = "turning";
+    this.#onEvent();
+  }
+
+  #endWait(): void {
+    this.#bellWait?.cancel();
+    this.#deadline?.cancel();
+  }
+}
