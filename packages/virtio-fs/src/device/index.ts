@@ -1,7 +1,7 @@
 /**
  * The device's side of virtio-fs. Reading order: file-system.ts (what you implement), fuse-message.ts, exchange.ts,
  * session.ts, fuse-server.ts with operations.ts and the four `*-operations.ts`, virtio-fs-device.ts, and the example:
- * memory-file-system.ts.
+ * memory/memory-file-system.ts.
  */
 export * from "./file-system.ts";
 export { type FuseMessage, SegmentMessage } from "./fuse-message.ts";
@@ -14,3 +14,4 @@ export {
   type VirtioFsDeviceOptions,
   type VirtioFsDeviceStats,
 } from "./virtio-fs-device.ts";
+export { MemoryFileSystem, type MemoryFileSystemOptions } from "./memory/memory-file-system.ts";

@@ -1,1 +1,4 @@
+/** For tests of what plugs into virtio-fs: your own file system, or your own wire code. */
+export { type ComplianceCase, fileSystemCompliance } from "./file-system-compliance.ts";
+export { ComplianceError } from "./file-system-user.ts";
 export { goldenBytes } from "./golden.ts";
