@@ -16,13 +16,15 @@
 import type { GuestAddress } from "./guest-address.ts";
 import type { GuestMemory } from "./guest-memory.ts";
 
-/** A breach of a buffer's ownership; `code` says which. */
+/** A breach of a buffer's ownership: `code` says which, `address` whose. */
 export class DmaBufferError extends Error {
   override readonly name = "DmaBufferError";
   readonly code: "ERR_BUFFER_LENT" | "ERR_BUFFER_FREED" | "ERR_BUFFER_NOT_LENT";
-  constructor(code: DmaBufferError["code"], message: string) {
+  readonly address: GuestAddress;
+  constructor(code: DmaBufferError["code"], address: GuestAddress, message: string) {
     super(message);
     this.code = code;
+    this.address = address;
   }
 }
 
@@ -43,18 +45,22 @@ export class DmaBuffer {
   /** Length in bytes. */
   readonly length: number;
   readonly #onFree: (buffer: DmaBuffer) => void;
-  readonly #view: Uint8Array;
+  /** Made when it is first asked for: a buffer that only devices touch needs none, and making it is the dear part. */
+  #view: Uint8Array | undefined;
   /** OWNED, LENT_TO_WRITE, FREED, or the number of loans for reading. */
   #loans = OWNED;
   #retired = false;
 
-  /** Called by allocators. `onFree` gets the memory back. */
+  /**
+   * Called by allocators. `onFree` gets the memory back.
+   * @throws GuestMemoryError when the buffer is not in guest memory.
+   */
   constructor(memory: GuestMemory, address: GuestAddress, length: number, onFree: (buffer: DmaBuffer) => void) {
     this.memory = memory;
     this.address = address;
     this.length = length;
     this.#onFree = onFree;
-    this.#view = memory.bytes(address, length);
+    memory.check(address, length);
   }
 
   get state(): "owned" | "lent-to-read" | "lent-to-write" | "freed" {
@@ -69,6 +75,7 @@ export class DmaBuffer {
    */
   get bytes(): Uint8Array {
     if (this.#loans < OWNED) throw this.#breach("be read");
+    this.#view ??= this.memory.bytes(this.address, this.length);
     return this.#view;
   }
 
@@ -78,6 +85,7 @@ export class DmaBuffer {
    */
   get writable(): Uint8Array {
     if (this.#loans !== OWNED) throw this.#breach("be written");
+    this.#view ??= this.memory.bytes(this.address, this.length);
     return this.#view;
   }
 
@@ -121,22 +129,25 @@ export class DmaBuffer {
   }
 
   /**
-   * Frees the buffer now, or when its last loan ends: for a cache that drops what others still send.
-   * @throws DmaBufferError when already freed.
+   * Frees the buffer now, or when its last loan ends: for a cache that drops what others still send. Who still has a
+   * loan may take further ones until then.
+   * @throws DmaBufferError when already freed or retired.
    */
   retire(): void {
-    if (this.#loans === FREED) throw this.#breach("be retired");
+    if (this.#loans === FREED || this.#retired) throw this.#breach("be retired");
     if (this.#loans === OWNED) this.free();
     else this.#retired = true;
   }
 
   #breach(wish: string): DmaBufferError {
-    const what = `the ${this.length}-byte buffer at guest address ${this.address}`;
-    if (this.#loans === FREED) return new DmaBufferError("ERR_BUFFER_FREED", `${what} cannot ${wish}: it is freed`);
-    if (this.#loans === OWNED) {
-      return new DmaBufferError("ERR_BUFFER_NOT_LENT", `${what} cannot ${wish}: nobody holds it`);
+    const problem = `the ${this.length}-byte buffer at guest address ${this.address} cannot ${wish}`;
+    const { address } = this;
+    if (this.#loans === FREED) return new DmaBufferError("ERR_BUFFER_FREED", address, `${problem}: it is freed`);
+    if (this.#loans === OWNED) return new DmaBufferError("ERR_BUFFER_NOT_LENT", address, `${problem}: nobody holds it`);
+    if (this.#retired && wish === "be retired") {
+      return new DmaBufferError("ERR_BUFFER_FREED", address, `${problem}: it is already, and goes with its last loan`);
     }
     const remedy = "wait until the device has returned it";
-    return new DmaBufferError("ERR_BUFFER_LENT", `${what} cannot ${wish}: it is ${this.state}; ${remedy}`);
+    return new DmaBufferError("ERR_BUFFER_LENT", address, `${problem}: it is ${this.state}; ${remedy}`);
   }
 }

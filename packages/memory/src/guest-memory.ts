@@ -6,8 +6,8 @@
  * views for as long as it lives.
  */
 import { addressAt, type GuestAddress, guestAddress } from "./guest-address.ts";
-import { MemoryRegion } from "./region.ts";
-import { type CopyWithin, createWasmMemory, instantiateCopy, WASM_PAGE_SIZE } from "./wasm.ts";
+import { MemoryRegion, type RegionSource } from "./region.ts";
+import { type BulkMemory, createWasmMemory, instantiateBulk, WASM_PAGE_SIZE } from "./wasm.ts";
 
 /** How a guest memory is made. */
 export interface AllocateOptions {
@@ -19,15 +19,18 @@ export interface AllocateOptions {
   readonly base?: GuestAddress;
 }
 
-/** What a region of mapped memory is made of. */
-export interface RegionSource {
-  readonly base: GuestAddress;
-  readonly buffer: ArrayBufferLike;
-  /** Where the region starts in `buffer`, in bytes; 0 unless told. A multiple of 8. */
-  readonly byteOffset?: number;
-  /** Its size in bytes; the rest of `buffer` unless told. */
-  readonly size?: number;
-}
+const BASE_ALIGNMENT = 4096;
+
+/** Below this many bytes a loop reads faster than `subarray` and `set` do (measured: 15 ns against 35 at 16 bytes). */
+const LOOP_BELOW = 17;
+
+/**
+ * From this many bytes on, a copy between a shared buffer and one that is aligned differently takes a detour. On shared
+ * memory V8 copies word by word when both sides agree modulo 8, and else byte by byte, seven times slower. The detour
+ * copies to where they agree and then moves the bytes into place (measured: level at 256 bytes, 4 times faster at 4 KiB).
+ */
+const DETOUR_FROM = 512;
+const WORD = 8;
 
 /** A caller asked for guest memory that is not there. */
 export class GuestMemoryError extends RangeError {
@@ -42,7 +45,7 @@ export class GuestMemory {
   /** The wasm memory behind a memory that `allocate` made: post it to a worker and `attach` it there. */
   readonly wasm: object | undefined;
   readonly #first: MemoryRegion;
-  readonly #copy: CopyWithin | undefined;
+  readonly #bulk: BulkMemory | undefined;
 
   private constructor(regions: readonly MemoryRegion[], wasm?: { readonly buffer: ArrayBufferLike }) {
     const [first] = regions;
@@ -51,17 +54,20 @@ export class GuestMemory {
     this.#first = first;
     this.size = regions.reduce((sum, region) => sum + region.size, 0);
     this.wasm = wasm;
-    this.#copy = wasm === undefined ? undefined : instantiateCopy(wasm);
+    this.#bulk = wasm === undefined ? undefined : instantiateBulk(wasm);
   }
 
   /**
    * Fresh zeroed memory.
-   * @throws RangeError when the size is not positive or the engine cannot give that much.
+   * @throws RangeError when the size is not positive, the base misaligned, or the engine cannot give that much.
    */
   static allocate(options: AllocateOptions): GuestMemory {
     const { size, sharing = "unshared", base = guestAddress(0) } = options;
     if (!Number.isSafeInteger(size) || size <= 0) {
       throw new RangeError(`a guest memory of ${size} bytes cannot be made: give a positive whole number`);
+    }
+    if (base % BASE_ALIGNMENT !== 0) {
+      throw new RangeError(`a guest memory cannot start at ${base}: give a multiple of ${BASE_ALIGNMENT}`);
     }
     const pages = Math.ceil(size / WASM_PAGE_SIZE);
     const wasm = createWasmMemory(pages, sharing);
@@ -72,24 +78,31 @@ export class GuestMemory {
     ]);
   }
 
-  /** The same memory in another thread, from the `wasm` that was posted to it. */
+  /**
+   * The same memory in another thread, from the `wasm` that was posted to it.
+   * @throws TypeError when `wasm` is no WebAssembly.Memory.
+   */
   static attach(wasm: object, base: GuestAddress = guestAddress(0)): GuestMemory {
-    const memory = wasm as { readonly buffer: ArrayBufferLike };
-    return new GuestMemory([new MemoryRegion({ base, buffer: memory.buffer })], memory);
+    const memory = wasm as { readonly buffer?: ArrayBufferLike };
+    const { buffer } = memory;
+    if (!(buffer instanceof Object && typeof buffer.byteLength === "number")) {
+      throw new TypeError("this is no WebAssembly.Memory: post the `wasm` of a shared guest memory, and attach that");
+    }
+    return new GuestMemory([new MemoryRegion({ base, buffer })], memory as { readonly buffer: ArrayBufferLike });
   }
 
   /**
    * Memory that somebody else mapped (a memfd, a hypervisor's RAM).
-   * @throws GuestMemoryError when regions overlap.
+   * @throws GuestMemoryError when regions overlap or there is none; RangeError when one is not inside its buffer.
    */
   static map(sources: readonly RegionSource[]): GuestMemory {
     const regions = sources.map((source) => new MemoryRegion(source)).sort((a, b) => a.base - b.base);
-    regions.reduce((before, region) => {
-      if (before.base + before.size > region.base) {
-        throw new GuestMemoryError(`the regions at ${before.base} and ${region.base} overlap: map each address once`);
-      }
-      return region;
-    });
+    let end = 0;
+    for (const { base, size } of regions) {
+      if (base < end)
+        throw new GuestMemoryError(`the region at ${base} overlaps the one before it: map each address once`);
+      end = base + size;
+    }
     return new GuestMemory(regions);
   }
 
@@ -104,6 +117,14 @@ export class GuestMemory {
   /** Whether `length` bytes at `address` all lie in one region. */
   contains(address: number, length: number): boolean {
     return this.locate(address, length) !== undefined;
+  }
+
+  /**
+   * Says no to a range that is not there.
+   * @throws GuestMemoryError when the range is not in one region.
+   */
+  check(address: GuestAddress, length: number): void {
+    this.#require(address, length);
   }
 
   /**
@@ -123,8 +144,12 @@ export class GuestMemory {
   write(address: GuestAddress, source: Uint8Array): void {
     const region = this.#require(address, source.length);
     const offset = address - region.base;
-    if (this.#copy !== undefined && source.buffer === region.buffer) {
-      this.#copy(region.byteOffset + offset, source.byteOffset, source.length);
+    if (this.#bulk === undefined) {
+      region.u8.set(source, offset);
+    } else if (source.buffer === region.buffer) {
+      this.#bulk.copy(region.byteOffset + offset, source.byteOffset, source.length);
+    } else if (source.length >= DETOUR_FROM && region.sharing === "shared") {
+      writeShared(region, offset, source, this.#bulk);
     } else {
       region.u8.set(source, offset);
     }
@@ -135,12 +160,18 @@ export class GuestMemory {
    * @throws GuestMemoryError when the range is not in one region.
    */
   read(address: GuestAddress, target: Uint8Array): void {
-    const region = this.#require(address, target.length);
+    const { length } = target;
+    const region = this.#require(address, length);
     const offset = address - region.base;
-    if (this.#copy !== undefined && target.buffer === region.buffer) {
-      this.#copy(target.byteOffset, region.byteOffset + offset, target.length);
+    if (length < LOOP_BELOW && target.buffer !== region.buffer) {
+      const { u8 } = region;
+      for (let i = 0; i < length; i++) target[i] = u8[offset + i] as number;
+    } else if (this.#bulk !== undefined && target.buffer === region.buffer) {
+      this.#bulk.copy(target.byteOffset, region.byteOffset + offset, length);
+    } else if (length >= DETOUR_FROM && region.sharing === "shared" && target.buffer instanceof ArrayBuffer) {
+      readShared(region, offset, target);
     } else {
-      target.set(region.u8.subarray(offset, offset + target.length));
+      target.set(region.u8.subarray(offset, offset + length));
     }
   }
 
@@ -153,7 +184,8 @@ export class GuestMemory {
     const from = this.#require(source, length);
     const toOffset = target - to.base;
     const fromOffset = source - from.base;
-    if (this.#copy !== undefined) this.#copy(toOffset, fromOffset, length);
+    // A memory with a wasm memory behind it has one region, which is all of it.
+    if (this.#bulk !== undefined) this.#bulk.copy(toOffset, fromOffset, length);
     else if (to === from) to.u8.copyWithin(toOffset, fromOffset, fromOffset + length);
     else to.u8.set(from.u8.subarray(fromOffset, fromOffset + length), toOffset);
   }
@@ -165,7 +197,8 @@ export class GuestMemory {
   fill(address: GuestAddress, length: number, value = 0): void {
     const region = this.#require(address, length);
     const offset = address - region.base;
-    region.u8.fill(value, offset, offset + length);
+    if (this.#bulk !== undefined) this.#bulk.fill(offset, value, length);
+    else region.u8.fill(value, offset, offset + length);
   }
 
   #require(address: number, length: number): MemoryRegion {
@@ -174,4 +207,30 @@ export class GuestMemory {
     const known = this.regions.map((r) => `${r.base}..${addressAt(r.base, r.size)}`).join(", ");
     throw new GuestMemoryError(`${length} bytes at guest address ${address} are not in guest memory (${known})`);
   }
+}
+
+/** Writes into the target range at the next place that agrees with the source modulo a word, then moves that down. */
+function writeShared(region: MemoryRegion, offset: number, source: Uint8Array, bulk: BulkMemory): void {
+  const { u8 } = region;
+  const skew = (source.byteOffset - region.byteOffset - offset) & (WORD - 1);
+  if (skew === 0) {
+    u8.set(source, offset);
+    return;
+  }
+  const moved = source.length - skew;
+  u8.set(source.subarray(0, moved), offset + skew);
+  bulk.copy(region.byteOffset + offset, region.byteOffset + offset + skew, moved);
+  for (let i = moved; i < source.length; i++) u8[offset + i] = source[i] as number;
+}
+
+/** The same in the other direction: the caller's own, unshared target is where the bytes are moved. */
+function readShared(region: MemoryRegion, offset: number, target: Uint8Array): void {
+  const { u8 } = region;
+  const { length } = target;
+  const skew = (region.byteOffset + offset - target.byteOffset) & (WORD - 1);
+  const moved = length - skew;
+  target.set(u8.subarray(offset, offset + moved), skew);
+  if (skew === 0) return;
+  target.copyWithin(0, skew, skew + moved);
+  for (let i = moved; i < length; i++) target[i] = u8[offset + i] as number;
 }

@@ -3,7 +3,7 @@
  * access), dma-buffer.ts (who may touch what while a device has it); then ./allocator.
  */
 export * from "./guest-address.ts";
-export { type AllocateOptions, GuestMemory, GuestMemoryError, type RegionSource } from "./guest-memory.ts";
-export { MemoryRegion } from "./region.ts";
+export { type AllocateOptions, GuestMemory, GuestMemoryError } from "./guest-memory.ts";
+export { MemoryRegion, type RegionSource } from "./region.ts";
 export { type DmaAllocator, DmaBuffer, DmaBufferError } from "./dma-buffer.ts";
 export { WASM_PAGE_SIZE } from "./wasm.ts";

@@ -3,6 +3,8 @@
  * between the end of a block's length and the end of its block hold CANARY, at least GUARD_BYTES of them. Both are
  * looked at when blocks change hands, so that the cost of a call grows with the size of its block.
  */
+import type { GuestAddress } from "../guest-address.ts";
+import type { GuestMemory } from "../guest-memory.ts";
 import type { MemoryRegion } from "../region.ts";
 import type { Blocks } from "./blocks.ts";
 import { damaged, type HeapError, lateWrite } from "./heap-error.ts";
@@ -15,6 +17,7 @@ const FREED = 0xdd;
 const FREED_WORD = 0xdddd_dddd;
 
 export class Guard {
+  readonly #memory: GuestMemory;
   readonly #region: MemoryRegion;
   /** Distance from an offset in the heap to one in the region's byte array. */
   readonly #shift: number;
@@ -22,18 +25,18 @@ export class Guard {
   readonly #heap: string;
 
   /** Paints all of a heap's free memory. `heap` names it in errors. */
-  constructor(region: MemoryRegion, shift: number, blocks: Blocks, heap: string) {
+  constructor(memory: GuestMemory, region: MemoryRegion, origin: GuestAddress, blocks: Blocks, heap: string) {
+    this.#memory = memory;
     this.#region = region;
-    this.#shift = shift;
+    this.#shift = origin - region.base;
     this.#blocks = blocks;
     this.#heap = heap;
-    region.u8.fill(FREED, shift, shift + blocks.bytes);
+    this.#paint(0, blocks.bytes, FREED);
   }
 
   /** Sets the canaries behind a block. */
   protect(handle: number, offset: number): void {
-    const at = this.#shift + offset;
-    this.#region.u8.fill(CANARY, at + this.#blocks.length(handle), at + this.#blocks.capacity(handle));
+    this.#paint(offset + this.#blocks.length(handle), offset + this.#blocks.capacity(handle), CANARY);
   }
 
   /** The damage behind a block, when there is some. */
@@ -44,8 +47,7 @@ export class Guard {
 
   /** The same for one guard in the middle of an arena's chunk. */
   protectAt(offset: number): void {
-    const at = this.#shift + offset;
-    this.#region.u8.fill(CANARY, at, at + GUARD_BYTES);
+    this.#paint(offset, offset + GUARD_BYTES, CANARY);
   }
 
   inspectAt(offset: number): HeapError | undefined {
@@ -54,8 +56,7 @@ export class Guard {
 
   /** Marks a block's memory as free. */
   paintFreed(handle: number, offset: number): void {
-    const at = this.#shift + offset;
-    this.#region.u8.fill(FREED, at, at + this.#blocks.capacity(handle));
+    this.#paint(offset, offset + this.#blocks.capacity(handle), FREED);
   }
 
   /** The damage in free memory, when there is some; both numbers are multiples of 4. */
@@ -78,6 +79,11 @@ export class Guard {
       damage ??= handle < 0 ? this.inspectFreed(offset, -handle) : this.inspect(handle, offset);
     });
     return damage;
+  }
+
+  #paint(start: number, end: number, value: number): void {
+    const address = (this.#region.base + this.#shift + start) as GuestAddress;
+    this.#memory.fill(address, end - start, value);
   }
 
   #findDamage(start: number, stop: number): HeapError | undefined {

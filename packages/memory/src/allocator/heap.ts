@@ -74,7 +74,7 @@ export class Heap implements DmaAllocator {
     this.#name = core === undefined ? `the heap at ${base}` : `the heap of core ${core}`;
     this.#blocks = new Blocks(pages, origin / PAGE_SIZE);
     this.#guardBytes = guarded === "guarded" ? GUARD_BYTES : 0;
-    if (guarded === "guarded") this.#guard = new Guard(region, origin - region.base, this.#blocks, this.#name);
+    if (guarded === "guarded") this.#guard = new Guard(memory, region, origin, this.#blocks, this.#name);
     this.#incoming = new IncomingFrees(region, base, pages);
   }
 

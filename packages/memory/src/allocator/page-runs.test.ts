@@ -1,0 +1,116 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { PAGE_FREE_FIRST, PAGE_FREE_LAST, PAGE_INSIDE, PageRuns } from "./page-runs.ts";
+
+const COUNT = 300;
+
+/** The free runs as the marks tell them; fails when two touch, or a mark stands where none should. */
+function freeRuns(runs: PageRuns): [first: number, length: number][] {
+  const found: [number, number][] = [];
+  for (let page = 0; page < runs.count; ) {
+    if (runs.kinds[page] !== PAGE_FREE_FIRST) {
+      expect(runs.kinds[page]).toBe(PAGE_INSIDE);
+      page++;
+      continue;
+    }
+    const length = runs.lengths[page] ?? 0;
+    expect(runs.lengths[page + length - 1]).toBe(length);
+    if (length > 1) expect(runs.kinds[page + length - 1]).toBe(PAGE_FREE_LAST);
+    for (let inside = 1; inside < length - 1; inside++) expect(runs.kinds[page + inside]).toBe(PAGE_INSIDE);
+    const before = found.at(-1);
+    if (before !== undefined) expect(before[0] + before[1]).toBeLessThan(page);
+    found.push([page, length]);
+    page += length;
+  }
+  return found;
+}
+
+const longest = (free: readonly [number, number][]): number => Math.max(0, ...free.map(([, length]) => length));
+
+type Command =
+  | { readonly do: "low" | "high"; readonly pages: number }
+  | { readonly do: "aligned"; readonly pages: number; readonly alignment: number; readonly remainder: number }
+  | { readonly do: "extend" | "release"; readonly pick: number; readonly pages: number };
+
+const pages = fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 120 }));
+const command: fc.Arbitrary<Command> = fc.oneof(
+  fc.record({ do: fc.constantFrom("low" as const, "high" as const), pages }),
+  fc.record({
+    do: fc.constant("aligned" as const),
+    pages,
+    alignment: fc.constantFrom(2, 4, 16, 64),
+    remainder: fc.nat(63),
+  }),
+  fc.record({ do: fc.constantFrom("extend" as const, "release" as const, "release" as const), pick: fc.nat(), pages }),
+);
+
+describe("page runs", () => {
+  it("are taken whenever one is long enough, never overlap, and join when they come back", () => {
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 120 }), (commands) => {
+        const runs = new PageRuns(COUNT);
+        const taken: { first: number; pages: number }[] = [];
+        for (const step of commands) {
+          const free = freeRuns(runs);
+          if (step.do === "release") {
+            const [run] = taken.splice(step.pick % (taken.length || 1), 1);
+            if (run !== undefined) runs.release(run.first, run.pages);
+          } else if (step.do === "extend") {
+            const run = taken[step.pick % (taken.length || 1)];
+            if (run === undefined) continue;
+            const end = run.first + run.pages;
+            const possible = free.some(([first, length]) => first === end && length >= step.pages);
+            expect(runs.takeAt(end, step.pages) === "taken").toBe(possible);
+            if (possible) run.pages += step.pages;
+          } else {
+            let first: number;
+            let possible: boolean;
+            if (step.do === "aligned") {
+              const { alignment } = step;
+              const remainder = step.remainder % alignment;
+              first = runs.takeAligned(step.pages, alignment, remainder);
+              if (first >= 0) expect(first % alignment).toBe(remainder);
+              possible = free.some(([start, length]) => {
+                const skipped = (remainder - (start % alignment) + alignment) % alignment;
+                return skipped + step.pages <= length;
+              });
+            } else {
+              first = step.do === "low" ? runs.takeLow(step.pages) : runs.takeHigh(step.pages);
+              possible = longest(free) >= step.pages;
+            }
+            expect(first >= 0).toBe(possible);
+            if (first >= 0) taken.push({ first, pages: step.pages });
+          }
+          const owners = new Uint8Array(COUNT);
+          for (const run of taken)
+            for (let i = 0; i < run.pages; i++) owners[run.first + i] = (owners[run.first + i] ?? 0) + 1;
+          const after = freeRuns(runs);
+          for (const [first, length] of after)
+            for (let i = 0; i < length; i++) owners[first + i] = (owners[first + i] ?? 0) + 1;
+          expect(owners.every((owner) => owner === 1)).toBe(true);
+          expect(runs.freeRuns).toBe(after.length);
+          expect(runs.freePages).toBe(after.reduce((sum, [, length]) => sum + length, 0));
+          expect(runs.longest()).toBe(longest(after));
+        }
+        for (const run of taken) runs.release(run.first, run.pages);
+        expect(freeRuns(runs)).toEqual([[0, COUNT]]);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("give small takers one end and large ones the other", () => {
+    const runs = new PageRuns(COUNT);
+    expect(runs.takeLow(1)).toBe(0);
+    expect(runs.takeHigh(1)).toBe(COUNT - 1);
+  });
+
+  it("reach 2^20 pages: 4 GiB", () => {
+    const runs = new PageRuns(2 ** 20);
+    expect(runs.takeHigh(2 ** 20)).toBe(0);
+    expect(runs.takeLow(1)).toBe(-1);
+    runs.release(0, 2 ** 20);
+    expect(runs.takeLow(2 ** 20 - 1)).toBe(0);
+    expect(runs.takeAligned(1, 2 ** 19, 2 ** 19 - 1)).toBe(2 ** 20 - 1);
+  });
+});
