@@ -67,6 +67,7 @@ export class SplitDeviceQueue implements DeviceQueue {
   /** @throws RangeError when the layout does not lie in memory as §2.7 asks (`layoutProblem` says it without throwing). */
   constructor({ memory, layout, eventIdx, indirect, startIndex = 0 }: SplitDeviceQueueOptions) {
     assertQueueSize(layout.size);
+    if (startIndex !== (startIndex & 0xffff)) throw new RangeError(`start index ${startIndex}: give 0 to 65,535`);
     this.size = layout.size;
     this.memory = memory;
     this.#eventIdx = eventIdx;

@@ -248,9 +248,8 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
   #add(address: number, length: number, flags: number): void {
     const remaining = this.#remaining - 1;
     if (remaining < 0) throw this.#drop(this.#remaining < 0 ? "no chain is open" : "the chain has all its segments");
-    if (!(length >= 1 && length <= MAX_SEGMENT_BYTES && this.#regions.holds(address, length))) {
-      throw this.#wrongBuffer(address, length);
-    }
+    const lendable = isWhole(address) && isWhole(length) && length >= 1 && length <= MAX_SEGMENT_BYTES;
+    if (!lendable || !this.#regions.holds(address, length)) throw this.#wrongBuffer(address, length);
     this.#bytes += length;
     if (this.#bytes > MAX_CHAIN_BYTES) throw this.#wrongBuffer(address, length);
     const target = this.#target;
@@ -328,4 +327,9 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     if (this.#bytes > MAX_CHAIN_BYTES) return new RangeError("a chain of more than 2^32 bytes (§2.7.5.2)");
     return new RangeError(`${length} bytes at guest address ${address} cannot be lent: empty, or not in guest memory`);
   }
+}
+
+/** The first test is free for the small integers that most addresses and lengths are. */
+function isWhole(value: number): boolean {
+  return (value | 0) === value || Number.isSafeInteger(value);
 }

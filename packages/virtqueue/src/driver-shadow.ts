@@ -27,11 +27,14 @@ export class DriverShadow<Token> {
   readonly #tokens: (Token | undefined)[];
   #firstFree = 0;
   #free: number;
-  /** The number of the next publication. */
+  /** The number of the next publication, and the one after which counting starts anew. */
   #publication = LONG_AGO + 1;
+  readonly #lastPublication: number;
 
-  constructor(size: number) {
+  /** @param lastPublication where the count of publications starts anew; a test makes it small. */
+  constructor(size: number, lastPublication: number = LAST_PUBLICATION) {
     this.#size = size;
+    this.#lastPublication = lastPublication;
     this.#words = new Uint32Array(size * 4);
     this.#tokens = new Array<Token | undefined>(size).fill(undefined);
     this.#free = size;
@@ -60,7 +63,7 @@ export class DriverShadow<Token> {
     this.#firstFree = words[(last << 2) | 3] ?? 0;
     this.#free -= held;
     words[at] = held | (last << 16);
-    words[at | 1] = writable > MAX_USED_LENGTH ? MAX_USED_LENGTH : writable;
+    words[at | 1] = Math.min(writable, MAX_USED_LENGTH);
     words[at | 2] = this.#publication;
     this.#tokens[head] = token;
     return head;
@@ -100,7 +103,7 @@ export class DriverShadow<Token> {
   /** All chains in flight have been shown to the device. */
   published(): void {
     this.#publication++;
-    if (this.#publication > LAST_PUBLICATION) this.#startCountingAnew();
+    if (this.#publication > this.#lastPublication) this.#startCountingAnew();
   }
 
   /** Everything is free again; returns the tokens of the chains that were in flight. */
