@@ -21,6 +21,9 @@ export class MemoryConnection implements VsockConnection {
   coalesce = true;
   /** The other end, once there is one. */
   other: MemoryConnection | undefined;
+  /** Calls that sent something, and the bytes that were copied for them. */
+  sends = 0;
+  copiedBytes = 0;
   /** `trySendBuffer` calls whose buffer was lent, for tests that count copies. */
   lentSends = 0;
   readonly #wire: Wire;
@@ -77,6 +80,7 @@ export class MemoryConnection implements VsockConnection {
       onReturned?.();
       return count;
     }
+    this.sends++;
     this.lentSends++;
     buffer.lendToRead();
     this.#inFlight += count;
@@ -102,6 +106,8 @@ export class MemoryConnection implements VsockConnection {
 
   #transmit(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
+    this.sends++;
+    this.copiedBytes += bytes.length;
     this.#inFlight += bytes.length;
     this.#wire(() => {
       this.#inFlight -= bytes.length;

@@ -1,0 +1,227 @@
+/**
+ * Sends responses. Everything is tried at once first; a promise is made only when the connection takes no more. Head and
+ * small body go together. Lent pieces are lent on, not copied.
+ */
+import type { Socket, SocketCalls } from "@toril/sockets";
+import { Errno, SystemError } from "@toril/virtio/platform";
+import { isLentBody, type LentBody, type LentPiece, type ResponseBody } from "./body.ts";
+import type { Deadline } from "./deadline.ts";
+import type { HeadBuilder } from "./head-builder.ts";
+import { WRITE_SLICE } from "./limits.ts";
+
+/** A lent body up to this goes into the packet of its head: a packet costs more than copying this much. */
+export const SMALL_LENT_BODY = 2048;
+/** Chunks up to this are sent in one piece with their size line. */
+const SMALL_CHUNK = 8 * 1024;
+
+/** The body did not keep its word. The connection must be cut: the client cannot be told otherwise. */
+export class BodyError extends Error {
+  override readonly name = "BodyError";
+}
+
+/** A piece that is lent part by part: `done` is called when the last part is back. */
+class Loan {
+  #open = 1;
+  readonly #done: () => void;
+  readonly returned: () => void = () => {
+    this.#open--;
+    if (this.#open === 0) this.#done();
+  };
+
+  constructor(done: () => void) {
+    this.#done = done;
+  }
+
+  begin(): void {
+    this.#open++;
+  }
+}
+
+export class Output {
+  /** Bytes of this connection that were taken. */
+  sent = 0;
+  readonly #sockets: SocketCalls;
+  readonly #socket: Socket;
+  readonly #deadline: Deadline;
+  readonly #writeTimeoutMs: number;
+  /** Shared by all connections of a server: nothing stays in it across a wait. */
+  readonly #builder: HeadBuilder;
+
+  constructor(sockets: SocketCalls, socket: Socket, deadline: Deadline, writeTimeoutMs: number, builder: HeadBuilder) {
+    this.#sockets = sockets;
+    this.#socket = socket;
+    this.#deadline = deadline;
+    this.#writeTimeoutMs = writeTimeoutMs;
+    this.#builder = builder;
+  }
+
+  /**
+   * Sends what the builder holds, then the body. `undefined` when all was taken at once.
+   * @throws SystemError, BodyError (also as rejections)
+   */
+  send(body: Exclude<ResponseBody, string> | undefined, chunks: "chunked" | "plain"): Promise<void> | undefined {
+    const builder = this.#builder;
+    if (body !== undefined && isLentBody(body) && body.length <= SMALL_LENT_BODY) {
+      const next = this.#absorb(body);
+      if (next === undefined) return this.sendBuilt();
+      return this.#sendThen(() => this.#pumpSlowly(body, next.left, next.promise));
+    }
+    if (body === undefined) return this.sendBuilt();
+    if (body instanceof Uint8Array) {
+      if (body.length <= builder.room) {
+        builder.append(body);
+        return this.sendBuilt();
+      }
+      return this.#sendThen(() => this.#bytes(body));
+    }
+    if (isLentBody(body)) return this.#sendThen(() => this.#pump(body));
+    return this.#sendThen(() => this.#stream(body, chunks));
+  }
+
+  #sendThen(next: () => Promise<void> | undefined): Promise<void> | undefined {
+    const waiting = this.sendBuilt();
+    return waiting === undefined ? next() : waiting.then(next);
+  }
+
+  /** Sends what the builder holds; it is free again when this returns. */
+  sendBuilt(): Promise<void> | undefined {
+    const { bytes, length } = this.#builder;
+    const count = this.#take(this.#sockets.trySend(this.#socket, bytes.subarray(0, length)));
+    return count === length ? undefined : this.#rest(bytes.slice(count, length), 0);
+  }
+
+  #bytes(bytes: Uint8Array): Promise<void> | undefined {
+    const count = this.#take(this.#sockets.trySend(this.#socket, bytes));
+    return count === bytes.length ? undefined : this.#rest(bytes, count);
+  }
+
+  /** A count of taken bytes out of what a `try…` call returned. */
+  #take(count: number): number {
+    if (count === -Errno.EAGAIN) return 0;
+    if (count < 0) throw new SystemError(-count, "send");
+    this.sent += count;
+    return count;
+  }
+
+  async #rest(bytes: Uint8Array, from: number): Promise<void> {
+    for (let at = from; at < bytes.length; at += WRITE_SLICE) {
+      this.#deadline.set("write", this.#writeTimeoutMs);
+      const slice = bytes.subarray(at, Math.min(bytes.length, at + WRITE_SLICE));
+      this.sent += await this.#sockets.send(this.#socket, slice);
+    }
+    this.#deadline.clear();
+  }
+
+  // Lent bodies.
+
+  /** Copies a small lent body behind the head. `undefined`: all of it is there; else what is still to come. */
+  #absorb(body: LentBody): { left: number; promise: Promise<LentPiece | undefined> } | undefined {
+    let left = body.length;
+    while (left > 0) {
+      const next = body.next();
+      if (next instanceof Promise) return { left, promise: next };
+      const piece = whole(next, left);
+      this.#builder.append(piece.buffer.bytes.subarray(piece.offset, piece.offset + piece.length));
+      piece.done();
+      left -= piece.length;
+    }
+    return undefined;
+  }
+
+  #pump(body: LentBody): Promise<void> | undefined {
+    let left = body.length;
+    while (left > 0) {
+      const next = body.next();
+      if (next instanceof Promise) return this.#pumpSlowly(body, left, next);
+      const piece = whole(next, left);
+      const loan = new Loan(piece.done);
+      const count = this.#lend(piece, loan);
+      left -= piece.length;
+      if (count < piece.length) return this.#lendRest(piece, count, loan).then(() => this.#pumpSlowly(body, left));
+      loan.returned();
+    }
+    return undefined;
+  }
+
+  async #pumpSlowly(body: LentBody, length: number, first?: Promise<LentPiece | undefined>): Promise<void> {
+    let left = length;
+    let next: LentPiece | undefined | Promise<LentPiece | undefined> = first;
+    while (left > 0) {
+      const piece = whole(await (next ?? body.next()), left);
+      next = undefined;
+      const loan = new Loan(piece.done);
+      const count = this.#lend(piece, loan);
+      if (count < piece.length) await this.#lendRest(piece, count, loan);
+      else loan.returned();
+      left -= piece.length;
+    }
+  }
+
+  #lend(piece: LentPiece, loan: Loan): number {
+    loan.begin();
+    const count = this.#sockets.trySendBuffer(this.#socket, piece.buffer, piece.offset, piece.length, loan.returned);
+    if (count >= 0) return this.#take(count);
+    loan.returned();
+    if (count !== -Errno.EAGAIN) loan.returned();
+    return this.#take(count);
+  }
+
+  async #lendRest(piece: LentPiece, from: number, loan: Loan): Promise<void> {
+    try {
+      for (let at = from; at < piece.length; at += WRITE_SLICE) {
+        this.#deadline.set("write", this.#writeTimeoutMs);
+        const slice = {
+          buffer: piece.buffer,
+          offset: piece.offset + at,
+          length: Math.min(WRITE_SLICE, piece.length - at),
+        };
+        loan.begin();
+        this.sent += await this.#sockets.sendBuffer(this.#socket, slice, { onReturned: loan.returned });
+      }
+      this.#deadline.clear();
+    } finally {
+      loan.returned();
+    }
+  }
+
+  // Bodies of unknown length.
+
+  async #stream(body: AsyncIterable<Uint8Array>, chunks: "chunked" | "plain"): Promise<void> {
+    for await (const chunk of body) {
+      // A chunk of no bytes would end the body.
+      if (chunk.length === 0) continue;
+      if (chunks === "plain") await this.#bytes(chunk);
+      else await this.#chunk(chunk);
+    }
+    if (chunks === "chunked") await this.#text("0\r\n\r\n");
+  }
+
+  async #chunk(chunk: Uint8Array): Promise<void> {
+    const size = `${chunk.length.toString(16)}\r\n`;
+    if (chunk.length > SMALL_CHUNK) {
+      await this.#text(size);
+      await this.#bytes(chunk);
+      await this.#text("\r\n");
+      return;
+    }
+    this.#builder.clear();
+    this.#builder.ascii(size);
+    this.#builder.append(chunk);
+    this.#builder.ascii("\r\n");
+    await this.sendBuilt();
+  }
+
+  #text(text: string): Promise<void> | undefined {
+    this.#builder.clear();
+    this.#builder.ascii(text);
+    return this.sendBuilt();
+  }
+}
+
+/** @throws BodyError when there is no piece, or one that goes beyond the length that was told. */
+function whole(piece: LentPiece | undefined, left: number): LentPiece {
+  if (piece === undefined) throw new BodyError(`the body ended ${left} bytes before its Content-Length`);
+  if (piece.length > 0 && piece.length <= left) return piece;
+  piece.done();
+  throw new BodyError(`a piece of ${piece.length} bytes where ${left} were left of the Content-Length`);
+}
