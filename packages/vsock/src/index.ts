@@ -1,4 +1,9 @@
+/**
+ * The vsock driver. Reading order: wire/ (the packets), connection/ (the rules, for both roles: endpoint.ts first), then
+ * driver/: create.ts, driver.ts, connection.ts, the rings; the device is in ./device.
+ */
 export { type Cid, guestCid, HOST_CID, type Port, PORT_ANY, port, type VsockAddress } from "./address.ts";
+export type { PortRange } from "./connection/ephemeral-ports.ts";
 export type {
   ConnectionListener,
   ReceivedBytes,
@@ -8,3 +13,5 @@ export type {
   VsockDriverStats,
   VsockListener,
 } from "./driver/api.ts";
+export { createVsockDriver } from "./driver/create.ts";
+export type { VsockDriverOptions } from "./driver/options.ts";

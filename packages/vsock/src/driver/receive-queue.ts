@@ -1,0 +1,180 @@
+/**
+ * Received bytes that the user has not taken, in order: mostly still in the receive buffers that the device filled, else
+ * in private memory, when the ring wants its buffers back. Private runs are filled up before another one is begun, so
+ * many small packets cost no more than their bytes.
+ */
+import type { GuestMemory } from "@toril/memory";
+import { addressAt } from "@toril/memory";
+import type { ReceivedBytes } from "./api.ts";
+import type { RxBuffer } from "./rx-ring.ts";
+import type { MutableStats } from "./stats.ts";
+
+/** Size of a private run in bytes: small enough for a slow connection, large enough for a fast one. */
+const PRIVATE_RUN = 16_384;
+
+/** A run of bytes in private memory; what is taken lies before `offset`. */
+interface PrivateRun {
+  readonly kind: "private";
+  readonly bytes: Uint8Array;
+  offset: number;
+  end: number;
+}
+
+type Run = RxBuffer | PrivateRun;
+
+/** What the queue needs of its owner. */
+export interface ReceiveOwner {
+  readonly memory: GuestMemory;
+  readonly stats: MutableStats;
+  /** A receive buffer is wanted no longer. */
+  repost(buffer: RxBuffer): void;
+}
+
+export class ReceiveQueue {
+  readonly #owner: ReceiveOwner;
+  readonly #onConsumed: (bytes: number) => void;
+  readonly #runs: Run[] = [];
+  #length = 0;
+  #held = 0;
+
+  /** @param onConsumed the user has taken this many bytes. */
+  constructor(owner: ReceiveOwner, onConsumed: (bytes: number) => void) {
+    this.#owner = owner;
+    this.#onConsumed = onConsumed;
+  }
+
+  /** Bytes waiting. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Receive buffers that this connection keeps from the ring, borrowed ones included. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Keeps the buffer with its first `bytes` payload bytes. */
+  hold(buffer: RxBuffer, bytes: number): void {
+    buffer.offset = 0;
+    buffer.end = bytes;
+    this.#runs.push(buffer);
+    this.#held++;
+    this.#length += bytes;
+  }
+
+  /** Copies the payload to private memory; the buffer stays the caller's. */
+  copy(buffer: RxBuffer, bytes: number): void {
+    const { memory, stats } = this.#owner;
+    let done = 0;
+    while (done < bytes) {
+      const run = this.#privateRun(bytes - done);
+      const count = Math.min(bytes - done, run.bytes.length - run.end);
+      memory.read(addressAt(buffer.payloadAddress, done), run.bytes.subarray(run.end, run.end + count));
+      run.end += count;
+      done += count;
+    }
+    stats.rxCopied.toPrivate += bytes;
+    this.#length += bytes;
+  }
+
+  /** Copies bytes to the user and consumes them; returns how many. */
+  read(target: Uint8Array): number {
+    let done = 0;
+    while (done < target.length) {
+      const run = this.#runs[0];
+      if (run === undefined) break;
+      const count = this.#copyTo(run, target, done);
+      run.offset += count;
+      done += count;
+      if (run.offset === run.end) this.#dropFirst();
+    }
+    this.#length -= done;
+    this.#owner.stats.rxCopied.toUser += done;
+    if (done > 0) this.#onConsumed(done);
+    return done;
+  }
+
+  /** The same, without consuming. */
+  peek(target: Uint8Array): number {
+    let done = 0;
+    for (const run of this.#runs) {
+      if (done === target.length) break;
+      done += this.#copyTo(run, target, done);
+    }
+    this.#owner.stats.rxCopied.toUser += done;
+    return done;
+  }
+
+  /** Hands out the rest of the first run in place. `undefined` when there is none. */
+  borrow(): ReceivedBytes | undefined {
+    const run = this.#runs.shift();
+    if (run === undefined) return undefined;
+    const length = run.end - run.offset;
+    this.#length -= length;
+    if (run.kind === "private") {
+      return new Borrowed(run.bytes.subarray(run.offset, run.end), () => this.#onConsumed(length));
+    }
+    const bytes = this.#owner.memory.bytes(addressAt(run.payloadAddress, run.offset), length);
+    return new Borrowed(bytes, () => {
+      this.#held--;
+      this.#owner.repost(run);
+      this.#onConsumed(length);
+    });
+  }
+
+  /** Drops what nobody will read. How many bytes that were. */
+  clear(): number {
+    const dropped = this.#length;
+    while (this.#runs.length > 0) this.#dropFirst();
+    this.#length = 0;
+    return dropped;
+  }
+
+  #copyTo(run: Run, target: Uint8Array, at: number): number {
+    const count = Math.min(run.end - run.offset, target.length - at);
+    const part = count === target.length ? target : target.subarray(at, at + count);
+    if (run.kind === "private") part.set(run.bytes.subarray(run.offset, run.offset + count));
+    else this.#owner.memory.read(addressAt(run.payloadAddress, run.offset), part);
+    return count;
+  }
+
+  #dropFirst(): void {
+    const run = this.#runs.shift();
+    if (run?.kind !== "rx") return;
+    this.#held--;
+    this.#owner.repost(run);
+  }
+
+  #privateRun(bytes: number): PrivateRun {
+    const last = this.#runs[this.#runs.length - 1];
+    if (last?.kind === "private" && last.end < last.bytes.length) return last;
+    // A run that is the first of a small message is made to measure; what follows it is probably more of the same.
+    const size = last?.kind === "private" ? PRIVATE_RUN : Math.min(PRIVATE_RUN, Math.max(512, bytes));
+    const run: PrivateRun = { kind: "private", bytes: new Uint8Array(size), offset: 0, end: 0 };
+    this.#runs.push(run);
+    return run;
+  }
+}
+
+class Borrowed implements ReceivedBytes {
+  readonly #bytes: Uint8Array;
+  #release: (() => void) | undefined;
+
+  constructor(bytes: Uint8Array, release: () => void) {
+    this.#bytes = bytes;
+    this.#release = release;
+  }
+
+  /** @throws Error when released: the memory is somebody else's again. */
+  get bytes(): Uint8Array {
+    if (this.#release === undefined) throw new Error("received bytes were read after they were released");
+    return this.#bytes;
+  }
+
+  release(): void {
+    const release = this.#release;
+    if (release === undefined) throw new Error("received bytes were released twice");
+    this.#release = undefined;
+    release();
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * The TX ring: one chain per packet, in one of three shapes.
+ *
+ *     control, or part of a chunk   [header slot] ([part of the chunk])
+ *     one-copy                      [packet: header and payload in one]
+ *     two-copy                      [ring buffer: a copy of the packet's header and payload]
+ *
+ * Each chain has a token, which knows what goes back where when the device has used it, in whatever order that is.
+ */
+import { addressAt, type DmaAllocator, type DmaBuffer, type GuestMemory } from "@toril/memory";
+import type { DriverQueue } from "@toril/virtqueue";
+import { HEADER_SIZE, type PacketHeader, writeHeader } from "../wire/header.ts";
+import type { PacketBuffer, SendChunk } from "./packet.ts";
+import type { PacketPool } from "./packet-pool.ts";
+import type { MutableStats } from "./stats.ts";
+import type { Token } from "./token.ts";
+
+/** A header slot is a cache line: two headers never share one. */
+const SLOT_SIZE = 64;
+
+export class TxToken {
+  readonly kind = "tx";
+  readonly headerAddress: number;
+  chunk: SendChunk | undefined;
+  ringBuffer: PacketBuffer | undefined;
+
+  constructor(headerAddress: number) {
+    this.headerAddress = headerAddress;
+  }
+}
+
+export class TxRing {
+  readonly #queue: DriverQueue<Token>;
+  readonly #memory: GuestMemory;
+  readonly #slots: DmaBuffer;
+  readonly #tokens: TxToken[] = [];
+  readonly #pool: PacketPool;
+  readonly #stats: MutableStats;
+  /** The device has used the last of a chunk that is over. Set by the driver before it sends. */
+  onChunkReturned: (chunk: SendChunk) => void = () => {};
+  #lentInRing = 0;
+  /** Chains ended and not published. */
+  #unpublished = 0;
+
+  /** `undefined` when there is no memory for the headers. @param pool where two-copy's ring buffers come from */
+  static create(
+    queue: DriverQueue<Token>,
+    allocator: DmaAllocator,
+    pool: PacketPool,
+    stats: MutableStats,
+  ): TxRing | undefined {
+    const slots = allocator.allocateDma(queue.size * SLOT_SIZE, SLOT_SIZE);
+    return slots === undefined ? undefined : new TxRing(queue, slots, pool, stats);
+  }
+
+  private constructor(queue: DriverQueue<Token>, slots: DmaBuffer, pool: PacketPool, stats: MutableStats) {
+    this.#queue = queue;
+    this.#memory = queue.memory;
+    this.#slots = slots;
+    this.#pool = pool;
+    this.#stats = stats;
+    slots.lendToRead();
+    // A chain takes at least one descriptor, so there are never more chains than slots: slots do not run out.
+    for (let i = queue.size - 1; i >= 0; i--) this.#tokens.push(new TxToken(addressAt(slots.address, i * SLOT_SIZE)));
+  }
+
+  /** Whether any packet fits now: header and payload are at most two segments. */
+  get hasRoom(): boolean {
+    return this.#queue.free >= Math.min(2, this.#queue.size) && this.#tokens.length > 0;
+  }
+
+  /** Whether the device holds buffers that somebody waits for. */
+  get holdsLent(): boolean {
+    return this.#lentInRing > 0;
+  }
+
+  get inFlight(): number {
+    return this.#queue.inFlight;
+  }
+
+  get hasUnpublished(): boolean {
+    return this.#unpublished > 0;
+  }
+
+  /** Called when the queue was published. */
+  published(): void {
+    this.#unpublished = 0;
+  }
+
+  /** A packet without payload. Only when there is room. */
+  sendControl(header: PacketHeader): void {
+    const token = this.#take();
+    writeHeader(this.#memory, token.headerAddress, header);
+    this.#stats.txCopied.header += HEADER_SIZE;
+    this.#begin(1);
+    this.#queue.addReadable(token.headerAddress, HEADER_SIZE);
+    this.#end(token);
+  }
+
+  /** The next `header.len` bytes of a chunk, where they lie. Only when there is room. */
+  sendInPlace(header: PacketHeader, chunk: SendChunk): void {
+    const token = this.#take();
+    const { source } = chunk;
+    this.#stats.txCopied.header += HEADER_SIZE;
+    if (source.kind === "packet" && chunk.sent === 0 && header.len === chunk.length) {
+      writeHeader(this.#memory, source.buffer.headerAddress, header);
+      this.#begin(1);
+      this.#queue.addReadable(source.buffer.headerAddress, HEADER_SIZE + header.len);
+    } else {
+      writeHeader(this.#memory, token.headerAddress, header);
+      this.#begin(2);
+      this.#queue.addReadable(token.headerAddress, HEADER_SIZE);
+      this.#queue.addReadable(addressAt(chunk.address, chunk.sent), header.len);
+    }
+    if (source.kind === "packet") source.buffer.dma.lendToRead();
+    else this.#lentInRing++;
+    chunk.inRing++;
+    token.chunk = chunk;
+    this.#end(token);
+  }
+
+  /** The next `header.len` bytes of a packet, copied once more, into a buffer of the ring's. Only when there is room. */
+  sendCopied(header: PacketHeader, chunk: SendChunk, ringBuffer: PacketBuffer): void {
+    const token = this.#take();
+    const { source } = chunk;
+    this.#stats.txCopied.header += HEADER_SIZE;
+    if (source.kind === "packet" && chunk.sent === 0) {
+      // The packet is header and payload; it is copied as a whole.
+      writeHeader(this.#memory, source.buffer.headerAddress, header);
+      const bytes = HEADER_SIZE + header.len;
+      this.#memory.copy(ringBuffer.headerAddress, source.buffer.headerAddress, bytes);
+      this.#stats.txCopied.packetToRing += bytes;
+    } else {
+      writeHeader(this.#memory, ringBuffer.headerAddress, header);
+      this.#memory.copy(ringBuffer.payloadAddress, addressAt(chunk.address, chunk.sent), header.len);
+      this.#stats.txCopied.packetToRing += header.len;
+    }
+    this.#begin(1);
+    this.#queue.addReadable(ringBuffer.headerAddress, HEADER_SIZE + header.len);
+    ringBuffer.dma.lendToRead();
+    token.ringBuffer = ringBuffer;
+    this.#end(token);
+  }
+
+  /** Takes back what the device has used. How many packets that were. */
+  reclaim(): number {
+    let count = 0;
+    for (let token = this.#queue.poll(); token !== undefined; token = this.#queue.poll()) {
+      if (token.kind === "tx") this.#giveBack(token);
+      count++;
+    }
+    return count;
+  }
+
+  /** After a reset: `tokens` were in flight and are not any more. */
+  close(tokens: readonly Token[]): void {
+    for (const token of tokens) if (token.kind === "tx") this.#giveBack(token);
+    this.free();
+  }
+
+  /** Frees the headers: nothing is in flight. */
+  free(): void {
+    this.#slots.giveBack();
+    this.#slots.free();
+  }
+
+  #take(): TxToken {
+    const token = this.#tokens.pop();
+    if (token === undefined) throw new RangeError("a packet was sent without looking whether there is room");
+    return token;
+  }
+
+  #begin(segments: number): void {
+    if (!this.#queue.beginChain(segments)) {
+      throw new RangeError("a packet was sent without looking whether there is room");
+    }
+  }
+
+  #end(token: TxToken): void {
+    this.#queue.endChain(token);
+    this.#unpublished++;
+    this.#stats.txPackets++;
+  }
+
+  #giveBack(token: TxToken): void {
+    const { chunk, ringBuffer } = token;
+    token.chunk = undefined;
+    token.ringBuffer = undefined;
+    this.#tokens.push(token);
+    if (ringBuffer !== undefined) {
+      ringBuffer.dma.giveBack();
+      this.#pool.put(ringBuffer);
+    }
+    if (chunk === undefined) return;
+    if (chunk.source.kind === "packet") chunk.source.buffer.dma.giveBack();
+    else this.#lentInRing--;
+    chunk.inRing--;
+    if (chunk.over && chunk.inRing === 0) this.onChunkReturned(chunk);
+  }
+}

@@ -1,0 +1,120 @@
+import { Errno } from "@toril/virtio/platform";
+import { describe, expect, test } from "vitest";
+import { HOST_CID, type Port, port } from "./address.ts";
+import type { GuestStream, HostHandler } from "./device/api.ts";
+import type { TxPath } from "./driver/api.ts";
+import { createLoopback } from "./testing/index.ts";
+
+const paths: readonly TxPath[] = ["two-copy", "one-copy", "zero-copy"];
+
+/** Echoes what the guest sends, as far as the guest takes it. */
+function echo(stream: GuestStream): HostHandler {
+  let waiting: { bytes: Uint8Array; release: () => void }[] = [];
+  let ended = false;
+  const pump = (): void => {
+    for (let first = waiting[0]; first !== undefined; first = waiting[0]) {
+      const taken = stream.write(first.bytes);
+      first.bytes = first.bytes.subarray(taken);
+      if (first.bytes.length > 0) return;
+      waiting = waiting.slice(1);
+      first.release();
+    }
+    if (ended) stream.end();
+  };
+  return {
+    data: (chunk) => {
+      waiting.push({ bytes: chunk.bytes, release: () => chunk.release() });
+      pump();
+    },
+    end: () => {
+      ended = true;
+      pump();
+    },
+    drain: pump,
+    closed() {},
+  };
+}
+
+function pattern(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => (i * 7 + (i >>> 8)) & 0xff);
+}
+
+describe.each(paths)("driver and device over real rings, %s", (txPath) => {
+  test("§5.10.6.5: connect, send, receive an echo, half-close, close in order", async () => {
+    const { driver, device, settle } = await createLoopback({ driver: { txPath } });
+    device.listen(port(7), echo);
+    const connection = driver.connect({ cid: HOST_CID, port: port(7) });
+    const heard: string[] = [];
+    connection.listener = {
+      onConnected: () => heard.push("connected"),
+      onClosed: (errno) => heard.push(`closed ${errno}`),
+    };
+    settle();
+    expect(connection.status).toBe("established");
+    const sent = pattern(300_000);
+    const received = new Uint8Array(sent.length);
+    let out = 0;
+    let back = 0;
+    for (let round = 0; back < sent.length && round < 10_000; round++) {
+      const taken = connection.trySend(sent.subarray(out));
+      if (taken > 0) out += taken;
+      settle();
+      for (
+        let n = connection.tryRecv(received.subarray(back));
+        n > 0;
+        n = connection.tryRecv(received.subarray(back))
+      ) {
+        back += n;
+      }
+      settle();
+    }
+    expect(received).toEqual(sent);
+    expect(connection.tryRecv(received)).toBe(-Errno.EAGAIN);
+    connection.shutdown("send");
+    expect(connection.trySend(sent)).toBe(-Errno.EPIPE);
+    settle();
+    expect(connection.tryRecv(received)).toBe(0);
+    expect(connection.status).toBe("closed");
+    expect(connection.error).toBe(0);
+    expect(heard).toEqual(["connected", "closed 0"]);
+    expect(driver.stats.connectionsOpen).toBe(0);
+    expect(device.stats.connectionsOpen).toBe(0);
+  });
+
+  test("the host connects to a listener of the guest; RW before accept is kept", async () => {
+    const { driver, device, settle } = await createLoopback({ driver: { txPath } });
+    const listener = driver.listen(port(80), 4);
+    const got: string[] = [];
+    const opened: GuestStream = device.connect(port(80) as Port, (stream) => ({
+      opened: () => void stream.write(Uint8Array.of(1, 2, 3)),
+      data: (chunk) => {
+        got.push([...chunk.bytes].join(","));
+        chunk.release();
+      },
+      end: () => stream.end(),
+      drain() {},
+      closed: (errno) => got.push(`closed ${errno}`),
+    }));
+    settle();
+    expect(listener.pending).toBe(1);
+    const accepted = listener.tryAccept();
+    const bytes = new Uint8Array(8);
+    expect(accepted?.tryRecv(bytes)).toBe(3);
+    expect(bytes.slice(0, 3)).toEqual(Uint8Array.of(1, 2, 3));
+    accepted?.trySend(Uint8Array.of(9));
+    accepted?.close();
+    settle();
+    expect(got).toEqual(["9", "closed 0"]);
+    expect(opened.writable).toBe(0);
+  });
+});
+
+test("§5.10.6.5: nobody listens: ECONNREFUSED on either side", async () => {
+  const { driver, device, settle } = await createLoopback();
+  const connection = driver.connect({ cid: HOST_CID, port: port(1) });
+  const errors: number[] = [];
+  device.connect(port(2) as Port, () => ({ data() {}, end() {}, drain() {}, closed: (errno) => errors.push(errno) }));
+  settle();
+  expect(connection.error).toBe(Errno.ECONNREFUSED);
+  expect(errors).toEqual([Errno.ECONNREFUSED]);
+});
