@@ -4,10 +4,34 @@
  * deterministic-loop.ts; then what joins cores: wake-word.ts, core-board.ts, the bus.
  */
 export { type Bell, type BellWait, LocalBell } from "./bell.ts";
-export { Core, type CoreOptions, type CoreStats, type ThreadFailure, type ThreadInfo } from "./core.ts";
+export { type BootedCore, type BootOptions, bootCore, type Neighbours } from "./boot.ts";
+export { type BusCalls, BusEnd, type BusEndOptions, type BusMessage, type ControlHandler } from "./bus.ts";
+export type { ChannelStats } from "./bus-channel.ts";
+export {
+  type BusPlace,
+  type BusShape,
+  busBytes,
+  busShape,
+  type ChannelShape,
+  clearBus,
+  DEFAULT_CONTROL,
+  DEFAULT_DATA,
+} from "./bus-layout.ts";
+export { CoreBoard, type CoreState } from "./core-board.ts";
+export {
+  Core,
+  type CoreOptions,
+  type CoreStats,
+  type RemoteSpawner,
+  type ThreadFailure,
+  type ThreadInfo,
+} from "./core.ts";
 export type { DedicatedDevice } from "./dedicated.ts";
+export { type DeterministicOptions, type RunOutcome, runDeterministic, VirtualTime } from "./deterministic-loop.ts";
+export { type ExclusiveLoopOptions, runExclusive } from "./exclusive-loop.ts";
 export { type HostedLoopOptions, type HostLoop, type RunningLoop, runHosted } from "./hosted-loop.ts";
 export { EXCLUSIVE_SPIN, HOSTED_SPIN, IdlePolicy, NO_SPIN, type SpinLimits } from "./idle-policy.ts";
+export { type ModuleLoader, RemoteThreads } from "./remote-threads.ts";
 export { SeededRandom } from "./random.ts";
 export type {
   PlainSystem,
