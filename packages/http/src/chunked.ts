@@ -9,17 +9,27 @@ import type { ParserLimits } from "./limits.ts";
 const At = {
   SIZE_START: 0,
   SIZE: 1,
-  EXTENSION: 2,
-  SIZE_LF: 3,
-  DATA: 4,
-  DATA_CR: 5,
-  DATA_LF: 6,
-  TRAILER_START: 7,
-  TRAILER_NAME: 8,
-  TRAILER_VALUE: 9,
-  TRAILER_LF: 10,
-  END_LF: 11,
+  EXTENSION_NAME_START: 2,
+  EXTENSION_NAME: 3,
+  EXTENSION_VALUE_START: 4,
+  EXTENSION_VALUE: 5,
+  EXTENSION_QUOTED: 6,
+  EXTENSION_ESCAPED: 7,
+  EXTENSION_QUOTE_END: 8,
+  SIZE_LF: 9,
+  DATA: 10,
+  DATA_CR: 11,
+  DATA_LF: 12,
+  TRAILER_START: 13,
+  TRAILER_NAME: 14,
+  TRAILER_VALUE: 15,
+  TRAILER_LF: 16,
+  END_LF: 17,
 } as const;
+
+const QUOTE = 0x22;
+const EQUALS = 0x3d;
+const BACKSLASH = 0x5c;
 
 /** 12 digits are 2^48: more than any body, and exact in a number. */
 const MAX_SIZE_DIGITS = 12;
@@ -27,7 +37,7 @@ const MAX_SIZE_DIGITS = 12;
 const failure = (reason: string, status = 400): RequestFailure => ({ status, reason });
 const Fail = {
   SIZE: failure("a chunk size is not a hexadecimal number"),
-  EXTENSION: failure("a chunk extension holds a control character"),
+  EXTENSION: failure("a chunk extension is not a name with an optional value"),
   EXTENSIONS: failure("the chunk extensions are too long"),
   LINE_END: failure("a line of the chunked body does not end in CR LF"),
   TRAILER: failure("a trailer field is not well formed"),
@@ -95,12 +105,6 @@ export class ChunkedDecoder {
       case At.SIZE:
         this.#size(byte);
         return;
-      case At.EXTENSION:
-        this.#extensionBytes++;
-        if (byte === CR) this.#at = At.SIZE_LF;
-        else if (FIELD_VALUE[byte] === 0) this.#fail(Fail.EXTENSION);
-        else if (this.#extensionBytes > this.#limits.chunkExtensionBytes) this.#fail(Fail.EXTENSIONS);
-        return;
       case At.SIZE_LF:
         if (byte !== LF) {
           this.#fail(Fail.LINE_END);
@@ -129,9 +133,63 @@ export class ChunkedDecoder {
         }
         this.state = "done";
         return;
-      default:
+      case At.TRAILER_START:
+      case At.TRAILER_NAME:
+      case At.TRAILER_VALUE:
+      case At.TRAILER_LF:
         this.#trailer(byte);
+        return;
+      default:
+        this.#extension(byte);
     }
+  }
+
+  /**
+   * RFC 9112 §7.1.1: `;name`, `;name=token` or `;name="quoted"`. Nothing looser: a reader that ends an extension elsewhere
+   * than we do would end the chunk elsewhere.
+   */
+  #extension(byte: number): void {
+    this.#extensionBytes++;
+    if (this.#extensionBytes > this.#limits.chunkExtensionBytes) {
+      this.#fail(Fail.EXTENSIONS);
+      return;
+    }
+    const token = TOKEN_LOWER[byte] !== 0;
+    switch (this.#at) {
+      case At.EXTENSION_NAME_START:
+        if (token) this.#at = At.EXTENSION_NAME;
+        else this.#fail(Fail.EXTENSION);
+        return;
+      case At.EXTENSION_NAME:
+        if (byte === EQUALS) this.#at = At.EXTENSION_VALUE_START;
+        else if (!token) this.#endOfExtension(byte);
+        return;
+      case At.EXTENSION_VALUE_START:
+        if (byte === QUOTE) this.#at = At.EXTENSION_QUOTED;
+        else if (token) this.#at = At.EXTENSION_VALUE;
+        else this.#fail(Fail.EXTENSION);
+        return;
+      case At.EXTENSION_VALUE:
+        if (!token) this.#endOfExtension(byte);
+        return;
+      case At.EXTENSION_QUOTED:
+        if (byte === QUOTE) this.#at = At.EXTENSION_QUOTE_END;
+        else if (byte === BACKSLASH) this.#at = At.EXTENSION_ESCAPED;
+        else if (FIELD_VALUE[byte] === 0) this.#fail(Fail.EXTENSION);
+        return;
+      case At.EXTENSION_ESCAPED:
+        if (FIELD_VALUE[byte] === 0) this.#fail(Fail.EXTENSION);
+        else this.#at = At.EXTENSION_QUOTED;
+        return;
+      default:
+        this.#endOfExtension(byte);
+    }
+  }
+
+  #endOfExtension(byte: number): void {
+    if (byte === SEMICOLON) this.#at = At.EXTENSION_NAME_START;
+    else if (byte === CR) this.#at = At.SIZE_LF;
+    else this.#fail(Fail.EXTENSION);
   }
 
   #size(byte: number): void {
@@ -140,7 +198,7 @@ export class ChunkedDecoder {
       this.#left = this.#left * 16 + digit;
       this.#digits++;
     } else if (this.#digits === 0) this.#fail(Fail.SIZE);
-    else if (byte === SEMICOLON) this.#at = At.EXTENSION;
+    else if (byte === SEMICOLON) this.#at = At.EXTENSION_NAME_START;
     else if (byte === CR) this.#at = At.SIZE_LF;
     else this.#fail(Fail.SIZE);
   }
