@@ -2,3 +2,4 @@
 export { type ComplianceCase, fileSystemCompliance } from "./file-system-compliance.ts";
 export { ComplianceError } from "./file-system-user.ts";
 export { goldenBytes } from "./golden.ts";
+export { TestMount, type TestMountOptions } from "./test-mount.ts";
