@@ -137,6 +137,22 @@ describe("the bus: messages", () => {
     expect(bus(0).trySend(1, new Uint8Array(8))).toBe(8);
   });
 
+  it("a sender that waits for room is rung when a slot comes back", async () => {
+    const { bus, board, core, run } = machine(2);
+    for (let round = 0; round < 3; round++) {
+      while (bus(0).trySend(1, new Uint8Array(8)) >= 0) {}
+      const sender = core(0).core.spawn(({ threads }) => bus(0).callsFor(threads).send(1, new Uint8Array(8)));
+      do await drained();
+      while (core(0).core.turn() || core(0).core.arm());
+      const rings = board.bell(0).read();
+      bus(1).poll();
+      expect(board.bell(0).read()).toBe(rings + 1);
+      await run();
+      expect(sender.exit?.kind).toBe("returned");
+      while (bus(1).tryReceive() !== undefined) {}
+    }
+  });
+
   it("refuses what it cannot send", () => {
     const { bus } = machine(2);
     expect(bus(0).trySend(0, new Uint8Array(1))).toBe(-22);
@@ -322,7 +338,7 @@ describe("the bus: a core that dies", () => {
   });
 
   it("what it sent before it stopped still counts", async () => {
-    const { core, booted, board, run } = machine(2, { work: { main: () => 5 } });
+    const { core, bus, booted, board, run } = machine(2, { work: { main: () => 5 } });
     const joiner = core(0).core.spawn(async ({ threads }) =>
       threads.join(await threads.spawnOn(1, { module: "work" })),
     );
@@ -337,5 +353,6 @@ describe("the bus: a core that dies", () => {
     board.setState(1, "stopped");
     await run(booted.slice(0, 1));
     expect(joiner.exit).toEqual({ kind: "returned", value: { kind: "returned", value: 5 } });
+    expect(bus(0).unreachable(1)?.code).toBe("EHOSTDOWN");
   });
 });

@@ -329,7 +329,8 @@ export class BusEnd<System> implements Pollable {
     }
     for (const peer of this.#others()) {
       if (peer.state.kind === "gone" || !this.#board.isGone(peer.core)) continue;
-      // What it sent before it went still counts: how its threads ended, for one.
+      // What it sent before it went still counts: how its threads ended, for one. The channel has a few slots at most,
+      // and nobody fills them again.
       while (this.#takeControl(peer)) {}
       this.#lose(peer, this.#board.state(peer.core) === "dead" ? "is dead" : "has stopped");
     }
