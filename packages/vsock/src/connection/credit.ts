@@ -66,8 +66,7 @@ export class Credit {
 
 /** §5.10.6.3: `peer_free = peer_buf_alloc - (tx_cnt - peer_fwd_cnt)`; 0 when the peer has made its window smaller. */
 export function peerFree(credit: Credit): number {
-  const free = credit.peerBufAlloc - ahead(credit.txCount, credit.peerFwdCnt);
-  return free > 0 ? free : 0;
+  return Math.max(0, credit.peerBufAlloc - ahead(credit.txCount, credit.peerFwdCnt));
 }
 
 /**

@@ -133,8 +133,7 @@ export class Endpoint {
   /** Bytes that may be queued and will go out without waiting for credit. */
   get sendable(): number {
     if (this.#state.kind !== "established" || this.#outbound !== "open") return 0;
-    const free = peerFree(this.credit) - this.#queued;
-    return free > 0 ? free : 0;
+    return Math.max(0, peerFree(this.credit) - this.#queued);
   }
 
   /** Nothing more will be sent, not even an RST: the owner may forget it. */
