@@ -1,8 +1,9 @@
 import { DmaBuffer, GuestMemory, guestAddress } from "@toril/memory";
 import { Errno, SystemError } from "@toril/virtio/platform";
+import { VirtualClock } from "@toril/virtio/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type OwnedSocketCalls, type SendError, type Socket, SocketLayer } from "./index.ts";
-import { ManualClock, type MemoryDriver, MemoryNetwork } from "./testing/index.ts";
+import { type MemoryDriver, MemoryNetwork } from "./testing/index.ts";
 
 const HOST = 2;
 const GUEST = 3;
@@ -11,7 +12,7 @@ const bytes = (text: string): Uint8Array => encoder.encode(text);
 const text = (part: Uint8Array): string => new TextDecoder().decode(part);
 
 let network: MemoryNetwork;
-let clock: ManualClock;
+let clock: VirtualClock;
 let guestDriver: MemoryDriver;
 let hostDriver: MemoryDriver;
 let guestLayer: SocketLayer;
@@ -20,7 +21,7 @@ let host: OwnedSocketCalls;
 
 beforeEach(() => {
   network = new MemoryNetwork();
-  clock = new ManualClock();
+  clock = new VirtualClock();
   guestDriver = network.driver(GUEST);
   hostDriver = network.driver(HOST);
   guestLayer = new SocketLayer({ driver: guestDriver, clock });

@@ -18,6 +18,7 @@ export interface SocketOwner {
 
 /** For connections that nobody looks at any more: they end in the background. */
 const NOBODY: ConnectionListener = {};
+const NO_BYTES = new Uint8Array(0);
 const NO_WATCHERS: ReadonlySet<SelectWait> = new Set();
 
 export class SocketHandle extends Socket implements ConnectionListener {
@@ -32,8 +33,8 @@ export class SocketHandle extends Socket implements ConnectionListener {
   readonly readers: WaitQueue = new WaitQueue();
   readonly writers: WaitQueue = new WaitQueue();
   readonly #ports: PortTable;
-  /** Directions that this side has shut down. */
-  readonly #shut = { send: false, receive: false };
+  /** Whether this side has said that it takes no more. */
+  #receiving: "open" | "shut" = "open";
   #readWatchers: Set<SelectWait> | undefined;
   #writeWatchers: Set<SelectWait> | undefined;
 
@@ -71,7 +72,8 @@ export class SocketHandle extends Socket implements ConnectionListener {
     if (state.kind === "connecting") return false;
     if (state.kind !== "connected") return true;
     const { connection } = state;
-    return connection.writable > 0 || connection.status !== "established" || this.#shut.send;
+    // Without room: a send of nothing says whether one would wait, or fail at once.
+    return connection.writable > 0 || connection.trySend(NO_BYTES) < 0;
   }
 
   // The calls that never wait. They allocate nothing.
@@ -145,8 +147,7 @@ export class SocketHandle extends Socket implements ConnectionListener {
     if (typeof connection === "number") {
       throw new SystemError(-connection, "shutdown", "only a connected socket has directions to shut down");
     }
-    if (how !== "receive") this.#shut.send = true;
-    if (how !== "send") this.#shut.receive = true;
+    if (how !== "send") this.#receiving = "shut";
     connection.shutdown(how);
     this.#changed();
   }

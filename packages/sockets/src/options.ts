@@ -13,8 +13,8 @@ export interface WantedOptions {
 export type SettableOption = Exclude<keyof SocketOptions, "error">;
 
 const TX_PATHS: readonly string[] = ["two-copy", "one-copy", "zero-copy"] satisfies TxPath[];
-/** buf_alloc is 32 bits on the wire (virtio 1.3 §5.10.6). */
-const MAX_BUFFER_SIZE = 0xffff_ffff;
+/** The most that the driver advertises; buf_alloc has 32 bits on the wire (virtio 1.3 §5.10.6). */
+const MAX_BUFFER_SIZE = 2 ** 30;
 
 /** @throws SystemError EINVAL for a bad value, ENOPROTOOPT for an option that is none or cannot be set. */
 export function checkOption(name: string, value: unknown): void {

@@ -1,11 +1,12 @@
 import { SystemError } from "@toril/virtio/platform";
+import { VirtualClock } from "@toril/virtio/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type OwnedSocketCalls, type Socket, SocketLayer } from "./index.ts";
-import { ManualClock, type MemoryDriver, MemoryNetwork } from "./testing/index.ts";
+import { type MemoryDriver, MemoryNetwork } from "./testing/index.ts";
 
 const GUEST = 3;
 let network: MemoryNetwork;
-let clock: ManualClock;
+let clock: VirtualClock;
 let guestDriver: MemoryDriver;
 let guest: OwnedSocketCalls;
 let host: OwnedSocketCalls;
@@ -13,7 +14,7 @@ const one = new Uint8Array([1]);
 
 beforeEach(() => {
   network = new MemoryNetwork();
-  clock = new ManualClock();
+  clock = new VirtualClock();
   guestDriver = network.driver(GUEST);
   guest = new SocketLayer({ driver: guestDriver, clock }).callsFor();
   host = new SocketLayer({ driver: network.driver(2), clock }).callsFor();
@@ -83,7 +84,7 @@ describe("select", () => {
     expect(guest.trySend(at(mine, 0), one)).toBe(1);
     const room = guest.select({ write: mine });
     await network.quiet();
-    host.abort(at(theirs, 0));
+    host.shutdown(at(theirs, 0), "receive");
     expect((await network.settle(room)).writable).toEqual(mine);
   });
 

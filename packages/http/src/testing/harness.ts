@@ -1,7 +1,8 @@
 /** For the tests: a server on a memory network, and clients that speak bytes. */
 import { type OwnedSocketCalls, type Socket, SocketLayer } from "@toril/sockets";
-import { ManualClock, type MemoryDriver, MemoryNetwork } from "@toril/sockets/testing";
+import { type MemoryDriver, MemoryNetwork } from "@toril/sockets/testing";
 import { Errno, type Log } from "@toril/virtio/platform";
+import { VirtualClock } from "@toril/virtio/testing";
 import { latin1 } from "../chars.ts";
 import type { AccessEntry, HttpHandler, HttpServerOptions } from "../index.ts";
 import { HttpServer } from "../index.ts";
@@ -13,7 +14,7 @@ export const DATE: string = "Mon, 23 Nov 2026 05:00:00 GMT";
 
 export class Harness {
   readonly network: MemoryNetwork = new MemoryNetwork();
-  readonly clock: ManualClock = new ManualClock();
+  readonly clock: VirtualClock = new VirtualClock();
   readonly guestDriver: MemoryDriver = this.network.driver(GUEST);
   readonly acceptor: OwnedSocketCalls;
   readonly listener: Socket;
