@@ -64,11 +64,14 @@ export class NameChanges {
   /** Like link(2): a symbolic link is linked itself, not what it points at. */
   link(existing: FilePath, path: FilePath, cancel: Cancel): Promise<number> {
     return this.#resolver.at(existing, "link", cancel, async ({ node }) => {
-      if (node.isDirectory) return -Errno.EPERM;
       this.#tree.attributesChanging(node);
-      const result = await this.#make(path, "other", cancel, (parent, name) =>
-        this.#operations.link(node.id, parent.id, name, cancel),
-      );
+      const result = await this.#make(path, "other", cancel, async (parent, name) => {
+        if (!node.isDirectory) return this.#operations.link(node.id, parent.id, name, cancel);
+        // link(2): directories have one name only; but that the new name is taken comes first.
+        const taken = await this.#isDirectory(parent, name, cancel);
+        if (taken >= 0) return -Errno.EEXIST;
+        return taken === -Errno.ENOENT ? -Errno.EPERM : taken;
+      });
       this.#tree.attributesChanging(node); // the number of links
       return result;
     });

@@ -48,8 +48,10 @@ export class NodeAttributes {
   validUntil: number = NEVER_VALID;
   /** Bumped by each change that we make (and when it is done): replies to earlier questions are not believed. */
   changes = 0;
-  /** When the question was sent whose answer this is. */
+  /** When the question was sent whose answer this is; never, once the answer has expired. */
   askedAt: number = NEVER_VALID;
+  /** The same, whatever became of the answer: answers to earlier questions come too late. */
+  #lastAskedAt = NEVER_VALID;
   /** As the device sent it: in milliseconds as a double the last digits of the nanoseconds are lost. */
   readonly #raw: Attr = createAttr();
 
@@ -59,7 +61,7 @@ export class NodeAttributes {
    * @param changes what `changes` was then: if we changed the file meanwhile, the answer is `stale`, too
    */
   update(attr: Readonly<Attr>, askedAt: number, changes: number, validUntil: number): AttributeNews {
-    if (askedAt < this.askedAt || changes !== this.changes) return "stale";
+    if (askedAt < this.#lastAskedAt || changes !== this.changes) return "stale";
     const known = this.stat;
     if (known === undefined || !isSame(this.#raw, attr)) {
       const stat = statOf(attr);
@@ -70,6 +72,7 @@ export class NodeAttributes {
     const news = known === undefined || isSameData(this.#raw, attr) ? "same" : "data-changed";
     this.validUntil = validUntil;
     this.askedAt = askedAt;
+    this.#lastAskedAt = askedAt;
     if (news !== "same" || this.stat !== known) copyAttr(attr, this.#raw);
     return news;
   }
@@ -77,6 +80,7 @@ export class NodeAttributes {
   /** Asks again before the attributes are believed: a change of ours, or a sign of somebody else's. */
   expire(): void {
     this.validUntil = NEVER_VALID;
+    this.askedAt = NEVER_VALID;
   }
 }
 

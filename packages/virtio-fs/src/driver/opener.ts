@@ -116,8 +116,9 @@ export class Opener {
   ): Promise<OpenFile | number> {
     for (let attempt = 0; attempt < CREATE_ATTEMPTS; attempt++) {
       const name = walk.lastName;
-      if (name === undefined || name === "." || name === ".." || walk.trailingSlash) return -Errno.EISDIR;
       const exclusive = (flags & Exclusive) !== 0;
+      if (name === undefined || name === "." || name === "..") return exclusive ? -Errno.EEXIST : -Errno.EISDIR;
+      if (walk.trailingSlash) return -Errno.EISDIR;
       const found = exclusive ? -Errno.ENOENT : await this.#tree.lookup(walk.node, name, cancel);
       if (found === -Errno.ENOENT) {
         const created = await this.#create(walk.node, name, flags, permissions, cancel);
