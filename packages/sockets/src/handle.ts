@@ -53,9 +53,7 @@ export class SocketHandle extends Socket implements ConnectionListener {
     switch (state.kind) {
       case "connected": {
         const { connection } = state;
-        return (
-          connection.readable > 0 || connection.receiveEnded || connection.status === "closed" || this.#shut.receive
-        );
+        return connection.readable > 0 || connection.receiveEnded || this.#receiving === "shut";
       }
       case "listening":
         return state.listener.pending > 0;
