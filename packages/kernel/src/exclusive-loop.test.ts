@@ -9,7 +9,7 @@ import { Core } from "./core.ts";
 import { CoreBoard } from "./core-board.ts";
 import { runExclusive } from "./exclusive-loop.ts";
 import { type HostLoop, type RunningLoop, runHosted } from "./hosted-loop.ts";
-import { HOSTED_SPIN } from "./idle-policy.ts";
+import { ADAPTIVE_SPIN } from "./idle-policy.ts";
 import type { PlainSystem } from "./thread-calls.ts";
 import { WakeWord } from "./wake-word.ts";
 
@@ -56,7 +56,7 @@ function machine(cores: number) {
       now: () => performance.now(),
       system: (threads) => ({ threads }),
     });
-    const loop = runHosted(booted.core, { host, spin: HOSTED_SPIN });
+    const loop = runHosted(booted.core, { host, spin: ADAPTIVE_SPIN });
     cleanUps.push(() => {
       loop.stop();
       return loop.ended;

@@ -5,7 +5,7 @@
  */
 import type { Core } from "./core.ts";
 import type { RunningLoop } from "./hosted-loop.ts";
-import { EXCLUSIVE_SPIN, IdlePolicy, type SpinLimits } from "./idle-policy.ts";
+import { ADAPTIVE_SPIN, IdlePolicy, type SpinLimits } from "./idle-policy.ts";
 import type { WakeWord } from "./wake-word.ts";
 
 export interface ExclusiveLoopOptions {
@@ -16,7 +16,7 @@ export interface ExclusiveLoopOptions {
    * known that no thread of the core can go on by itself.
    */
   readonly drained: () => Promise<void>;
-  /** EXCLUSIVE_SPIN unless told. */
+  /** ADAPTIVE_SPIN unless told. */
   readonly spin?: SpinLimits;
 }
 
@@ -39,7 +39,7 @@ class ExclusiveLoop<System> implements RunningLoop {
   constructor(core: Core<System>, options: ExclusiveLoopOptions) {
     this.#core = core;
     this.#options = options;
-    this.idle = new IdlePolicy(options.spin ?? EXCLUSIVE_SPIN);
+    this.idle = new IdlePolicy(options.spin ?? ADAPTIVE_SPIN, () => core.clock.now());
     this.ended = this.#run();
   }
 

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { Bell } from "./bell.ts";
 import { Core } from "./core.ts";
 import { type HostLoop, type RunningLoop, runHosted } from "./hosted-loop.ts";
-import { HOSTED_SPIN, NO_SPIN } from "./idle-policy.ts";
+import { ADAPTIVE_SPIN, NO_SPIN } from "./idle-policy.ts";
 import type { PlainSystem } from "./thread-calls.ts";
 import { WakeWord } from "./wake-word.ts";
 
@@ -29,7 +29,7 @@ const shared = (): Bell => new WakeWord(new Int32Array(new SharedArrayBuffer(8))
 
 describe.each([
   ["a local bell", () => start()],
-  ["a wake word", () => start(shared(), HOSTED_SPIN)],
+  ["a wake word", () => start(shared(), ADAPTIVE_SPIN)],
 ])("runHosted with %s", (_name, create) => {
   it("runs threads and timers beside Node's own", async () => {
     const { core, loop } = create();

@@ -22,7 +22,7 @@ export interface HostedLoopOptions {
   readonly host: HostLoop;
   /**
    * NO_SPIN unless told: right for a bell that only this thread rings, since what else wakes the core comes through the
-   * host's event loop. HOSTED_SPIN where other threads ring.
+   * host's event loop. ADAPTIVE_SPIN where other threads ring.
    */
   readonly spin?: SpinLimits;
 }
@@ -59,7 +59,7 @@ class HostedLoop<System> implements RunningLoop {
   constructor(core: Core<System>, { host, spin = NO_SPIN }: HostedLoopOptions) {
     this.#core = core;
     this.#host = host;
-    this.idle = new IdlePolicy(spin);
+    this.idle = new IdlePolicy(spin, () => core.clock.now());
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });

@@ -1,50 +1,80 @@
 import { describe, expect, it } from "vitest";
 import { IdlePolicy, NO_SPIN } from "./idle-policy.ts";
 
-const limits = { start: 4, cap: 16, shortWaitMs: 1 };
-const spinOut = (policy: IdlePolicy): number => {
-  let turns = 0;
-  while (policy.spin()) turns++;
-  return turns;
-};
+const limits = { startMs: 0.01, capMs: 0.1 };
+
+/** A policy whose turns cost what a test says. */
+function create(turnMs = 0.001) {
+  let time = 0;
+  let reads = 0;
+  const policy = new IdlePolicy(limits, () => {
+    reads++;
+    return time;
+  });
+  /** Spins to the end; the time that took. */
+  const spinOut = (): number => {
+    const began = time;
+    while (policy.spin()) time += turnMs;
+    return time - began;
+  };
+  return { policy, spinOut, reads: () => reads };
+}
 
 describe("IdlePolicy", () => {
   it("doubles its budget while waits are short, up to the cap", () => {
-    const policy = new IdlePolicy(limits);
-    const budgets = [1, 2, 3, 4].map(() => {
-      const turns = spinOut(policy);
-      policy.waited(0.5, "rung");
-      return turns;
+    const { policy, spinOut } = create();
+    const budgets = [1, 2, 3, 4, 5, 6].map(() => {
+      spinOut();
+      policy.waited(0.05, "rung");
+      return policy.budgetMs;
     });
-    expect(budgets).toEqual([4, 8, 16, 16]);
+    expect(budgets).toEqual([0.02, 0.04, 0.08, 0.1, 0.1, 0.1]);
+  });
+
+  it.each([0.0001, 0.0004, 0.002])("learns what a turn costs, so that a spin takes its time: %d ms", (turnMs) => {
+    const { policy, spinOut } = create(turnMs);
+    for (let i = 0; i < 30; i++) {
+      spinOut();
+      policy.waited(0.05, "rung");
+    }
+    expect(spinOut()).toBeGreaterThan(0.09);
+    policy.waited(0.05, "rung");
+    expect(spinOut()).toBeLessThan(0.11);
+  });
+
+  it("reads no clock while it spins", () => {
+    const { spinOut, reads } = create(0.0001);
+    spinOut();
+    expect(reads()).toBe(2);
   });
 
   it("drops to nothing after a long wait, and starts again after a short one", () => {
-    const policy = new IdlePolicy(limits);
-    policy.waited(0.5, "rung");
+    const { policy, spinOut } = create();
+    policy.waited(0.05, "rung");
     policy.waited(50, "rung");
-    expect(spinOut(policy)).toBe(0);
-    policy.waited(0.5, "rung");
-    expect(spinOut(policy)).toBe(4);
+    expect(spinOut()).toBe(0);
+    policy.waited(0.05, "rung");
+    expect(policy.budgetMs).toBe(limits.startMs);
+    expect(spinOut()).toBeGreaterThan(0);
   });
 
   it("learns nothing from a wait that a timer ended", () => {
-    const policy = new IdlePolicy(limits);
+    const { policy } = create();
     policy.waited(500, "timer");
-    expect(policy.budget).toBe(4);
+    expect(policy.budgetMs).toBe(limits.startMs);
   });
 
   it("counts spins that found work; work renews the budget", () => {
-    const policy = new IdlePolicy(limits);
+    const { policy } = create();
     policy.spin();
     policy.worked();
     policy.worked();
-    expect(spinOut(policy)).toBe(4);
-    expect([policy.spinHits, policy.spins, policy.waits]).toEqual([1, 5, 0]);
+    expect(policy.spin()).toBe(true);
+    expect([policy.spinHits, policy.spins, policy.waits]).toEqual([1, 2, 0]);
   });
 
   it("never spins with NO_SPIN", () => {
-    const policy = new IdlePolicy(NO_SPIN);
+    const policy = new IdlePolicy(NO_SPIN, () => 0);
     policy.waited(0, "rung");
     expect(policy.spin()).toBe(false);
   });

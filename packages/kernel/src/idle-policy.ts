@@ -1,44 +1,54 @@
 /**
  * How long an idle core spins before it waits. Spinning saves a wake-up (tens of microseconds) when work comes soon, and
  * holds the processor that the peer may need when it does not. So the budget adapts: it grows while waits turn out to be
- * short, and drops to nothing as soon as one is long. Spins are counted in turns, no clock is read in between.
+ * short, and drops to nothing as soon as one is long.
+ *
+ * A spin is counted in turns: the clock is read when it begins and when it ended without work, never in between. From
+ * that the policy learns what a turn costs, which depends on how many devices the core has.
  */
 
 export interface SpinLimits {
-  /** Turns of the first spin: worth about 10 µs. 0: never spins. */
-  readonly start: number;
-  /** The most turns of one spin: worth about 100 µs. */
-  readonly cap: number;
-  /** A wait that ends within this many milliseconds would have been worth spinning for; 0.1 unless told. */
-  readonly shortWaitMs?: number;
+  /** The first spin, in milliseconds. 0: never spins. */
+  readonly startMs: number;
+  /** The longest spin, in milliseconds. A wait that ends within this time would have been worth spinning for. */
+  readonly capMs: number;
 }
 
-/** A turn of an exclusive loop without work costs about 0.4 µs, one of a hosted loop (setImmediate) about 1.5 µs. */
-export const EXCLUSIVE_SPIN: SpinLimits = { start: 25, cap: 250 };
-export const HOSTED_SPIN: SpinLimits = { start: 7, cap: 70 };
+/** From 10 µs to 100 µs: a wake-up between threads takes about 40 µs. */
+export const ADAPTIVE_SPIN: SpinLimits = { startMs: 0.01, capMs: 0.1 };
 /** Goes to sleep at once: for tests, and machines with fewer processors than cores. */
-export const NO_SPIN: SpinLimits = { start: 0, cap: 0 };
+export const NO_SPIN: SpinLimits = { startMs: 0, capMs: 0 };
+
+/** What a turn without work costs before it was measured, and the range in which a measurement is believed. */
+const FIRST_GUESS_MS = 0.000_4;
+const MIN_TURN_MS = 0.000_05;
+const MAX_TURN_MS = 0.01;
 
 export class IdlePolicy {
   readonly #limits: SpinLimits;
-  readonly #shortWaitMs: number;
-  #budget: number;
+  readonly #now: () => number;
+  #budgetMs: number;
+  #turnMs = FIRST_GUESS_MS;
+  /** Turns of the present spin, how many it may take, and when it began. */
   #spent = 0;
+  #allowed = 0;
+  #began = 0;
   /** Turns spent spinning, and waits on the doorbell, since the start. */
   spins = 0;
   waits = 0;
   /** Spins that found work before their budget ended. */
   spinHits = 0;
 
-  constructor(limits: SpinLimits) {
+  /** @param now milliseconds that never go back. */
+  constructor(limits: SpinLimits, now: () => number) {
     this.#limits = limits;
-    this.#shortWaitMs = limits.shortWaitMs ?? 0.1;
-    this.#budget = limits.start;
+    this.#now = now;
+    this.#budgetMs = limits.startMs;
   }
 
-  /** Turns that the next spin may take. */
-  get budget(): number {
-    return this.#budget;
+  /** Milliseconds that the next spin may take. */
+  get budgetMs(): number {
+    return this.#budgetMs;
   }
 
   /** A turn made progress. */
@@ -50,7 +60,14 @@ export class IdlePolicy {
 
   /** A turn made none: `true` to take another one, `false` to go and wait. */
   spin(): boolean {
-    if (this.#spent >= this.#budget) return false;
+    if (this.#budgetMs === 0) return false;
+    if (this.#spent === 0) {
+      this.#allowed = Math.max(1, Math.round(this.#budgetMs / this.#turnMs));
+      this.#began = this.#now();
+    } else if (this.#spent >= this.#allowed) {
+      this.#learn((this.#now() - this.#began) / this.#spent);
+      return false;
+    }
     this.#spent++;
     this.spins++;
     return true;
@@ -61,7 +78,13 @@ export class IdlePolicy {
     this.waits++;
     this.#spent = 0;
     if (cause === "timer") return;
-    if (milliseconds > this.#shortWaitMs) this.#budget = 0;
-    else this.#budget = Math.min(this.#limits.cap, Math.max(this.#limits.start, this.#budget * 2));
+    const { startMs, capMs } = this.#limits;
+    this.#budgetMs = milliseconds > capMs ? 0 : Math.min(capMs, Math.max(startMs, this.#budgetMs * 2));
+  }
+
+  /** Moves a quarter of the way: one spin in which the thread was not running says little. */
+  #learn(measuredMs: number): void {
+    const believed = Math.min(MAX_TURN_MS, Math.max(MIN_TURN_MS, measuredMs));
+    this.#turnMs += (believed - this.#turnMs) / 4;
   }
 }
