@@ -3,3 +3,14 @@ export { type ComplianceCase, fileSystemCompliance } from "./file-system-complia
 export { ComplianceError } from "./file-system-user.ts";
 export { goldenBytes } from "./golden.ts";
 export { TestMount, type TestMountOptions } from "./test-mount.ts";
+export {
+  fuseRequest,
+  initRequest,
+  nulled,
+  parseReply,
+  type Reply,
+  type RequestFields,
+  readArguments,
+  words,
+  writeArguments,
+} from "./fuse-requests.ts";
