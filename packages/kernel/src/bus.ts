@@ -6,45 +6,14 @@
  */
 import type { GuestMemory } from "@toril/memory";
 import { type AbortSignalLike, Errno, type Log, type Pollable, SystemError } from "@toril/virtio/platform";
-import { ChannelReceiver, ChannelSender, type ChannelStats } from "./bus-channel.ts";
-import { type BusPlace, channelPlace, HEADER_BYTES } from "./bus-layout.ts";
+import type { BusCalls, BusMessage, ControlHandler } from "./bus-calls.ts";
+import type { ChannelStats } from "./bus-channel.ts";
+import { type BusPlace, HEADER_BYTES } from "./bus-layout.ts";
+import { createPeer, type Peer } from "./bus-peer.ts";
 import type { Core } from "./core.ts";
 import type { CoreBoard } from "./core-board.ts";
 import type { WaitOptions } from "./wait.ts";
 import type { WaitQueue } from "./wait-queue.ts";
-
-export interface BusMessage {
-  /** The core that sent it. */
-  readonly from: number;
-  /** A copy: the receiver's own. */
-  readonly bytes: Uint8Array;
-}
-
-/** The bus as one thread has it: its waits end when the thread is cancelled. */
-export interface BusCalls {
-  readonly core: number;
-  readonly cores: number;
-  /** Bytes of the longest message. */
-  readonly maxMessage: number;
-  /**
-   * Sends a copy of the bytes; waits while the channel is full.
-   * @throws SystemError EINVAL: no such core, or this one; EMSGSIZE; EHOSTDOWN: it is stopped or dead; EIO: it broke the
-   * ring; ETIMEDOUT; ECANCELED.
-   */
-  send(core: number, bytes: Uint8Array, options?: WaitOptions): Promise<void>;
-  /** The number of bytes, or a negative errno; -EAGAIN: the channel is full. */
-  trySend(core: number, bytes: Uint8Array): number;
-  /** The next message from any core. Cores take turns, messages of one core come in order. */
-  receive(options?: WaitOptions): Promise<BusMessage>;
-  tryReceive(): BusMessage | undefined;
-}
-
-/** The kernel's own messages. */
-export interface ControlHandler {
-  message(from: number, bytes: Uint8Array): void;
-  /** Nothing will come from this core any more. */
-  coreGone(core: number, reason: string): void;
-}
 
 export interface BusEndOptions<System> {
   readonly core: Core<System>;
@@ -54,17 +23,6 @@ export interface BusEndOptions<System> {
   readonly control?: ControlHandler;
   /** The supervisor asks this core to stop. */
   readonly onStopRequested?: () => void;
-}
-
-interface Peer {
-  readonly core: number;
-  readonly control: { readonly out: ChannelSender; readonly in: ChannelReceiver };
-  readonly data: { readonly out: ChannelSender; readonly in: ChannelReceiver };
-  /** Kernel messages that found the channel full, in order. Bounded by the threads that cores started on each other. */
-  readonly outbox: Uint8Array[];
-  /** Threads that wait for room. */
-  readonly room: WaitQueue;
-  state: { readonly kind: "up" } | { readonly kind: "gone"; readonly reason: string };
 }
 
 /** Messages taken from one channel in one poll: so that one busy peer leaves the others, and devices, their turn. */
@@ -105,22 +63,9 @@ export class BusEnd<System> implements Pollable {
         this.#peers.push(undefined);
         continue;
       }
-      const bell = board.bell(other);
-      const ring = (): void => bell.ring();
-      const channel = (name: "control" | "data"): Peer["data"] => ({
-        out: new ChannelSender(memory, channelPlace(place, core.id, other, name), shape[name], ring),
-        in: new ChannelReceiver(memory, channelPlace(place, other, core.id, name), shape[name], ring),
-      });
-      const room = core.createWaitQueue("send");
-      const peer: Peer = {
-        core: other,
-        control: channel("control"),
-        data: channel("data"),
-        outbox: [],
-        room,
-        state: { kind: "up" },
-      };
-      this.#peers.push(peer);
+      this.#peers.push(
+        createPeer({ memory, place, own: core.id, other, bell: board.bell(other), room: core.createWaitQueue("send") }),
+      );
     }
   }
 

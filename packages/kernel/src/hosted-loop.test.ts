@@ -93,3 +93,16 @@ it("a busy core leaves Node's events their turn", async () => {
   loop.stop();
   expect(ticks).toBe(20);
 });
+
+it("regression: a thread that takes a few microtasks between two calls does not send the core to sleep", async () => {
+  const { core, loop } = start();
+  const thread = core.spawn(async ({ threads }) => {
+    for (let i = 0; i < 200; i++) {
+      for (let step = 0; step < 5; step++) await undefined;
+      await threads.yield();
+    }
+  });
+  await thread.ended;
+  expect(loop.idle.waits).toBeLessThan(5);
+  loop.stop();
+});

@@ -93,7 +93,9 @@ class HostedLoop<System> implements RunningLoop {
       // Behind what the resumed threads do now, as far as that goes without waiting for the host.
       if (--this.#turnsLeft > 0) void Promise.resolve().then(this.#turn);
       else this.#host.turn(this.#onEvent);
-    } else if (this.idle.spin() || this.#core.arm()) {
+    } else if (this.#turnsLeft < TURNS_PER_EVENT || this.idle.spin() || this.#core.arm()) {
+      // A turn behind another one says little: a thread may need a few microtasks more. One that the host calls finds all
+      // of them done, so only that one may decide that the core is idle.
       this.#host.turn(this.#onEvent);
     } else {
       this.#wait();
@@ -112,7 +114,8 @@ class HostedLoop<System> implements RunningLoop {
     this.#endWait();
     this.idle.waited(this.#core.clock.now() - this.#waitingSince, cause);
     this.#state = "turning";
-    this.#onEvent();
+    this.#turnsLeft = TURNS_PER_EVENT - 1; // a ring may call from a microtask
+    this.#turn();
   }
 
   #endWait(): void {

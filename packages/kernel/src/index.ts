@@ -5,7 +5,8 @@
  */
 export { type Bell, type BellWait, LocalBell } from "./bell.ts";
 export { type BootedCore, type BootOptions, bootCore, type Neighbours } from "./boot.ts";
-export { type BusCalls, BusEnd, type BusEndOptions, type BusMessage, type ControlHandler } from "./bus.ts";
+export { BusEnd, type BusEndOptions } from "./bus.ts";
+export type { BusCalls, BusMessage, ControlHandler } from "./bus-calls.ts";
 export type { ChannelStats } from "./bus-channel.ts";
 export {
   type BusPlace,

@@ -3,7 +3,8 @@
  * cores. What a core asks for is the name of a module and a function in it: no object crosses.
  */
 import { Errno, type Log, SystemError } from "@toril/virtio/platform";
-import type { BusEnd, ControlHandler } from "./bus.ts";
+import type { BusEnd } from "./bus.ts";
+import type { ControlHandler } from "./bus-calls.ts";
 import type { Core, RemoteSpawner } from "./core.ts";
 import { decodeMessage, encodeExit, encodeMessage, type RemoteMessage, receivedExit } from "./remote-messages.ts";
 import type { RemoteMain } from "./thread-calls.ts";
