@@ -16,10 +16,23 @@ import { TestMount } from "../testing/test-mount.ts";
 
 const name = fc.constantFrom("a", "b", "c", "d\u00e9", "missing");
 const path = fc
-  .tuple(fc.array(fc.oneof(name, fc.constant("."), name.map((n) => `${n}/..`)), { minLength: 1, maxLength: 3 }), fc.constantFrom("", "", "", "/"))
+  .tuple(
+    fc.array(
+      fc.oneof(
+        name,
+        fc.constant("."),
+        name.map((n) => `${n}/..`),
+      ),
+      { minLength: 1, maxLength: 3 },
+    ),
+    fc.constantFrom("", "", "", "/"),
+  )
   .map(([names, slash]) => names.join("/") + slash);
 const target = fc.array(name, { minLength: 1, maxLength: 2 }).map((names) => names.join("/"));
-const content = fc.tuple(fc.integer({ min: 0, max: 255 }), fc.constantFrom(0, 1, 100, 4096, 5000, 65_536, 70_000, 200_000));
+const content = fc.tuple(
+  fc.integer({ min: 0, max: 255 }),
+  fc.constantFrom(0, 1, 100, 4096, 5000, 65_536, 70_000, 200_000),
+);
 const position = fc.constantFrom(0, 1, 4095, 4096, 65_535, 65_536, 100_000);
 
 type Step = { readonly call: string; run(calls: Side): Promise<unknown> };

@@ -114,17 +114,33 @@ export class NameChanges {
     const name = source.lastName;
     const newName = target.lastName;
     if (isSpecial(name) || isSpecial(newName)) return -Errno.EBUSY;
-    if (source.trailingSlash || target.trailingSlash) {
-      const moved = await this.#isDirectory(source.node, name, cancel);
-      if (moved <= 0) return moved < 0 ? moved : -Errno.ENOTDIR;
-    }
-    this.#tree.changing(source.node);
-    this.#tree.changing(target.node);
-    const result = await this.#operations.rename(source.node.id, name, target.node.id, newName, flags, cancel);
-    this.#forgetName(source.node, name);
-    this.#forgetName(target.node, newName);
-    this.#tree.changing(source.node);
-    this.#tree.changing(target.node);
+    // The name is looked up first, and its node held, as a kernel would: virtiofsd answers EIO for nodes it never gave.
+    const moved = await this.#tree.find(source.node, name, cancel);
+    if (typeof moved === "number") return moved;
+    const mustBeDirectory = source.trailingSlash || target.trailingSlash;
+    const result =
+      mustBeDirectory && !moved.isDirectory
+        ? -Errno.ENOTDIR
+        : await this.#move(source.node, name, target.node, newName, flags, cancel);
+    this.#tree.nodes.release(moved);
+    return result;
+  }
+
+  async #move(
+    parent: Node,
+    name: ByteString,
+    newParent: Node,
+    newName: ByteString,
+    flags: number,
+    cancel: Cancel,
+  ): Promise<number> {
+    this.#tree.changing(parent);
+    this.#tree.changing(newParent);
+    const result = await this.#operations.rename(parent.id, name, newParent.id, newName, flags, cancel);
+    this.#forgetName(parent, name);
+    this.#forgetName(newParent, newName);
+    this.#tree.changing(parent);
+    this.#tree.changing(newParent);
     return result;
   }
 
@@ -159,10 +175,14 @@ export class NameChanges {
     name: ByteString,
     cancel: Cancel,
   ): Promise<number> {
+    const removed = await this.#tree.find(parent, name, cancel); // see #rename
+    if (typeof removed === "number") return removed;
     this.#tree.changing(parent);
     const result = await this.#operations.remove(opcode, parent.id, name, cancel);
     this.#forgetName(parent, name);
     this.#tree.changing(parent);
+    this.#tree.attributesChanging(removed); // one link less
+    this.#tree.nodes.release(removed);
     return result;
   }
 

@@ -85,6 +85,15 @@ export class Tree {
     return shared.result;
   }
 
+  /** The same, but a name that may be believed is not asked for. */
+  async find(parent: Node, name: ByteString, cancel: Cancel): Promise<Node | number> {
+    const cached = this.names.get(parent, name);
+    if (cached === undefined || this.now() >= cached.validUntil) return this.lookup(parent, name, cancel);
+    if (cached.node === undefined) return -Errno.ENOENT;
+    this.nodes.hold(cached.node);
+    return cached.node;
+  }
+
   /** Whether a LOOKUP of this name is under way. */
   isAsking(parent: Node, name: ByteString): boolean {
     return this.#lookups.get(parent)?.has(name) === true;
