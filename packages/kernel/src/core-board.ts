@@ -12,7 +12,7 @@
  */
 import { WAKE_WORD_LENGTH, WakeWord } from "./wake-word.ts";
 
-export const CORE_STATES = ["starting", "running", "stopped", "dead"] as const;
+const CORE_STATES = ["starting", "running", "stopped", "dead"] as const;
 /** `stopped`: it ended in order; `dead`: its thread is gone. */
 export type CoreState = (typeof CORE_STATES)[number];
 
