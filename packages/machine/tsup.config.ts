@@ -1,3 +1,7 @@
 import { library } from "@toril/tooling-build";
 
-export default library(["src/index.ts"]);
+export default library({
+  index: "src/index.ts",
+  "core-worker": "src/dedicated/core-worker.ts",
+  "device-worker": "src/dedicated/device-worker.ts",
+});

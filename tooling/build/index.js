@@ -2,7 +2,7 @@
 import { defineConfig } from "tsup";
 
 /**
- * @param {string[]} entry source files that become files of their own in dist: public entries, workers
+ * @param {string[] | Record<string, string>} entry source files that become files of their own in dist: public entries, workers
  * @param {import("tsup").Options} overrides what one package needs to have different
  */
 export function library(entry, overrides = {}) {

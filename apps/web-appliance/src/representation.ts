@@ -1,9 +1,35 @@
 /** What a file is on the web: its type and its validators. */
+import { formatHttpDate } from "@toril/http";
 import type { FileStat } from "@toril/virtio-fs";
 import { lookup } from "mrmime";
 
+/** What of a response is the same for every request of these bytes. */
+export interface Representation {
+  readonly size: number;
+  readonly etag: string;
+  readonly lastModified: string;
+  /** The fields of a 200, all but those that the server adds. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export function describe(name: string, stat: FileStat): Representation {
+  const etag = entityTag(stat);
+  const lastModified = formatHttpDate(stat.mtimeMs);
+  const headers = {
+    "content-type": contentType(name),
+    etag,
+    "last-modified": lastModified,
+    "accept-ranges": "bytes",
+    // A browser may keep it, and must ask before it uses it: a file that changes is seen at once, for the price of a 304.
+    "cache-control": "no-cache",
+    "x-content-type-options": "nosniff",
+  };
+  return { size: stat.size, etag, lastModified, headers };
+}
+
 /** Types whose bytes are text: they are declared as UTF-8, as sites are written nowadays. */
-const TEXTUAL = /^(?:text\/|application\/(?:javascript|json|manifest\+json|xml|xhtml\+xml|rss\+xml|atom\+xml)|image\/svg\+xml)/;
+const TEXTUAL =
+  /^(?:text\/|application\/(?:javascript|json|manifest\+json|xml|xhtml\+xml|rss\+xml|atom\+xml)|image\/svg\+xml)/;
 
 /** The Content-Type for a file name; `application/octet-stream` for an unknown extension (RFC 9110 §8.3). */
 export function contentType(name: string): string {

@@ -40,3 +40,8 @@ test("no target leads above the root, and every name survives a round trip", () 
     }),
   );
 });
+
+test("a path for a Location never looks like a host, whatever was asked", () => {
+  expect(parseRequestPath("//evil.example/..//a b%C3%BC/")?.encoded).toBe("/a%20b%C3%BC");
+  expect(parseRequestPath("/%5c%5cevil")?.encoded).toBe("/%5C%5Cevil");
+});

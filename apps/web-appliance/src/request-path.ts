@@ -6,6 +6,10 @@ export interface RequestPath {
   readonly path: string | Uint8Array;
   /** Whether the target ended in `/` (or in a dot segment), that is, names a directory. */
   readonly directory: boolean;
+  /** The same path with one character per byte: names it in maps. */
+  readonly key: string;
+  /** The path percent-encoded again, without dot segments and double slashes: safe in a Location. */
+  readonly encoded: string;
   /** The last name, decoded for people and for the type table. */
   readonly name: string;
   /** The query with its `?`, or an empty string. */
@@ -31,8 +35,9 @@ export function parseRequestPath(target: string): RequestPath | undefined {
     if (decoded === "..") names.pop();
     else if (!directory) names.push(decoded);
   }
-  const joined = `/${names.join("/")}`;
-  return { path: fromBinary(joined), directory, name: toText(names.at(-1) ?? ""), query };
+  const key = `/${names.join("/")}`;
+  const encoded = `/${names.map(encodeSegment).join("/")}`;
+  return { path: fromBinary(key), key, encoded, directory, name: toText(names.at(-1) ?? ""), query };
 }
 
 const PERCENT = 0x25;
@@ -55,6 +60,11 @@ function decodeSegment(segment: string): string | undefined {
   return out;
 }
 
+/** RFC 3986 §2.3: all but the unreserved characters. */
+function encodeSegment(binary: string): string {
+  return binary.replace(/[^A-Za-z0-9._~-]/g, escapeByte);
+}
+
 /** A binary string as text when it is well-formed UTF-8, else as the bytes it stands for. */
 function fromBinary(binary: string): string | Uint8Array {
   try {
@@ -71,5 +81,9 @@ function toText(binary: string): string {
 
 /** Every byte that is not plain ASCII, and `%` itself, as a percent escape: what decodeURIComponent takes. */
 function escapeBytes(binary: string): string {
-  return binary.replace(/[^\x01-\x24\x26-\x7e]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return binary.replace(/[^\x01-\x24\x26-\x7e]/g, escapeByte);
+}
+
+function escapeByte(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
 }

@@ -30,6 +30,8 @@ export interface MachineOptions {
   readonly directory?: DirectoryOptions;
   /** How the vsock driver sends; `zero-copy` unless told. */
   readonly txPath?: TxPath;
+  /** Flags of Node for the threads of the dedicated machine; those of the process unless told. */
+  readonly execArgv?: readonly string[];
   readonly log?: Log;
 }
 

@@ -2,10 +2,10 @@
  * What a program gets: its system calls, as one typed object. It belongs to one thread; a thread that is spawned gets
  * its own. Types only: an appliance that imports this drags no machine in.
  */
-import type { ThreadCalls } from "@toril/kernel";
+import type { BusCalls, ThreadCalls } from "@toril/kernel";
 import type { DmaBuffer } from "@toril/memory";
 import type { SocketCalls } from "@toril/sockets";
-import type { Clock, Log, TextCodec } from "@toril/virtio/platform";
+import type { AbortSignalLike, Clock, Log, TextCodec } from "@toril/virtio/platform";
 import type { FileCalls } from "@toril/virtio-fs";
 
 /** Memory of this thread's core. */
@@ -18,12 +18,14 @@ export interface MemoryCalls {
 
 export interface Sys {
   /** Threads: spawn, yield, sleep, join, cancel, and who this one is. */
-  readonly threads: ThreadCalls;
+  readonly threads: ThreadCalls<Sys>;
   /** Sockets over virtio-vsock. */
   readonly net: SocketCalls;
   /** Files over virtio-fs. @throws SystemError ENODEV from every call when the machine has no directory. */
   readonly fs: FileCalls;
   readonly memory: MemoryCalls;
+  /** Messages between cores. @throws SystemError ENODEV from every call on a machine of one core. */
+  readonly bus: BusCalls;
   readonly log: Log;
   readonly clock: Clock;
   readonly text: TextCodec;
@@ -31,17 +33,12 @@ export interface Sys {
   wallClock(): number;
   /** What the program was started with. */
   readonly args: unknown;
+  /** Counters of the program's own, read whenever the machine's are: numbers, texts, and objects of them. */
+  report(part: string, read: () => object): void;
   /** Tells the machine that the program now does its job (a server: that it listens). */
   ready(): void;
   /** Ends when the machine is asked to stop: close what is open, then return from `main`. */
-  readonly stopping: StopSignal;
-}
-
-/** A request to stop; fits wherever an AbortSignal is taken. */
-export interface StopSignal {
-  readonly aborted: boolean;
-  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
-  removeEventListener(type: "abort", listener: () => void): void;
+  readonly stopping: AbortSignalLike;
 }
 
 /** The program of an appliance. It ends when the promise settles; its number, when it returns one, is the exit code. */

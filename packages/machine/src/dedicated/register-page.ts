@@ -6,7 +6,7 @@
  * buffer is two words: which queues were notified, and which interrupts are pending.
  */
 
-import { guestAddress, highHalf, lowHalf } from "@toril/memory";
+import { type GuestAddress, guestAddress, highHalf, lowHalf } from "@toril/memory";
 import type { QueueLayout } from "@toril/virtqueue";
 
 /** Word indices. */
@@ -44,7 +44,7 @@ export type Operation = (typeof Operation)[keyof typeof Operation];
 
 /** As many as there are bits beside CONFIG_INTERRUPT, and words for their sizes. */
 export const MAX_QUEUES = 31;
-export const CONFIG_INTERRUPT = 1 << 31;
+export const CONFIG_INTERRUPT: number = 1 << 31;
 /** Bytes of config space that a page holds; the largest of our devices (virtio-fs) has 40. */
 export const CONFIG_BYTES = 256;
 /** Bytes of config space that one command writes. */
@@ -90,7 +90,8 @@ export class RegisterPage {
 
   /** @throws RangeError when an address is none; the caller treats it as a refused command. */
   readLayout(): QueueLayout {
-    const address = (at: number) => guestAddress(this.argument(at + 1) * 0x1_0000_0000 + this.argument(at));
+    const address = (at: number): GuestAddress =>
+      guestAddress(this.argument(at + 1) * 0x1_0000_0000 + this.argument(at));
     return { size: this.argument(1), descriptorTable: address(2), availableRing: address(4), usedRing: address(6) };
   }
 }

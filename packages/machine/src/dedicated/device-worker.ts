@@ -1,0 +1,104 @@
+/** A device's thread: serves one device to core 0. It shares Node's event loop, because sockets and files live there. */
+import { workerData } from "node:worker_threads";
+import { HostDirectory, type TcpForward } from "@toril/host";
+import { ADAPTIVE_SPIN, Core, CoreBoard, type PlainSystem, runHosted } from "@toril/kernel";
+import { GuestMemory } from "@toril/memory";
+import { type Device, DeviceHost } from "@toril/virtio";
+import { VirtioFsDevice } from "@toril/virtio-fs/device";
+import { guestCid } from "@toril/vsock";
+import { VsockDevice } from "@toril/vsock/device";
+import { openForward } from "../forward.ts";
+import { nodeLoop } from "../node-loop.ts";
+import { FILE_SYSTEM_TAG } from "../settings.ts";
+import { statGroup } from "../stats.ts";
+import { carryError, type DevicePlan, type ForwardReply, type Request } from "./plan.ts";
+import { RegisterPage } from "./register-page.ts";
+import { RegisterServer } from "./register-server.ts";
+import { serveRequests, supervisorLog, tell } from "./worker-side.ts";
+
+const plan = workerData as DevicePlan;
+const log = supervisorLog();
+const board = new CoreBoard(plan.shared.devices);
+const bell = board.bell(plan.thread);
+/** A loop with timers is all that a device needs of a core. */
+const core = new Core<PlainSystem>({
+  id: plan.thread,
+  now: () => performance.now(),
+  bell,
+  log,
+  system: (threads) => ({ threads }),
+});
+const loop = runHosted(core, { host: nodeLoop, spin: ADAPTIVE_SPIN });
+const forwards: TcpForward[] = [];
+let letGo = (): void => {};
+
+try {
+  start();
+} catch (error) {
+  tell({ kind: "failed", error: carryError(error) });
+  loop.stop();
+}
+
+function start(): void {
+  const { device, vsock } = makeDevice();
+  const memory = GuestMemory.attach(plan.shared.wasm);
+  const host = new DeviceHost({ device, memory, doorbell: bell, log });
+  const driverBell = new CoreBoard(plan.shared.cores).bell(0);
+  core.dedicate(new RegisterServer(host, new RegisterPage(plan.page), driverBell), `${plan.device.type} device`);
+  core.dedicate(
+    serveRequests(plan.mailbox, (request) => serve(request, host, vsock)),
+    "supervisor",
+  );
+  board.setState(plan.thread, "running");
+  tell({ kind: "up" });
+}
+
+function makeDevice(): { device: Device & { readonly stats: object }; vsock?: VsockDevice } {
+  if (plan.device.type === "vsock") {
+    const vsock = new VsockDevice({ guestCid: guestCid(plan.device.cid), clock: core.clock, log });
+    return { device: vsock, vsock };
+  }
+  const { path, access } = plan.device;
+  const directory = new HostDirectory({ path, access });
+  letGo = () => directory.close();
+  return { device: new VirtioFsDevice({ fileSystem: directory, tag: FILE_SYSTEM_TAG, log }) };
+}
+
+async function serve(request: Request, host: DeviceHost, vsock: VsockDevice | undefined): Promise<unknown> {
+  switch (request.kind) {
+    case "stats": {
+      const { spins, spinHits, waits } = loop.idle;
+      const name = `${plan.device.type === "vsock" ? "vsock" : "file"} device`;
+      const device = host.device as Device & { readonly stats: object };
+      return { [name]: { ...statGroup(device.stats), ...host.stats, loop: { spins, spinHits, waits } } };
+    }
+    case "forward": {
+      if (vsock === undefined) throw new TypeError("only the vsock device forwards ports");
+      const { forward, face } = await openForward(vsock, request.options, log);
+      const reply: ForwardReply = { forward: forwards.push(forward) - 1, host: face.host, port: face.port };
+      return reply;
+    }
+    case "end-forwards":
+      await Promise.all(forwards.map((forward) => forward.close({ graceMs: request.graceMs })));
+      return undefined;
+    case "close-forward":
+      await forwards[request.forward]?.close({ graceMs: Number.POSITIVE_INFINITY });
+      return undefined;
+    case "driver-died":
+      host.reset();
+      return undefined;
+    case "shut-down":
+      await Promise.all(forwards.map((forward) => forward.close()));
+      host.reset();
+      loop.stop();
+      void loop.ended.then(() => {
+        letGo();
+        board.setState(plan.thread, "stopped");
+      });
+      return undefined;
+    case "request-stop":
+      throw new TypeError("a device does not stop by itself: shut it down");
+    default:
+      return request satisfies never;
+  }
+}

@@ -1,0 +1,123 @@
+/** What the supervisor gives each worker at its start, and what they say to each other afterwards. All of it cloneable. */
+import type { MessagePort } from "node:worker_threads";
+import type { BusPlace } from "@toril/kernel";
+import type { LogFields } from "@toril/virtio/platform";
+import type { CacheMode } from "@toril/virtio-fs";
+import type { TxPath } from "@toril/vsock";
+import type { ForwardOptions } from "../machine.ts";
+import type { StatGroup } from "../stats.ts";
+
+/** What threads of one machine share. */
+export interface SharedParts {
+  /** The WebAssembly memory behind the guest memory. */
+  readonly wasm: object;
+  /** A CoreBoard of the cores, and one of the device threads: wake words, and who lives. */
+  readonly cores: SharedArrayBuffer;
+  readonly devices: SharedArrayBuffer;
+}
+
+/** The supervisor's way to a worker: see mailbox.ts. */
+export interface MailboxPart {
+  readonly port: MessagePort;
+  readonly count: SharedArrayBuffer;
+}
+
+/** Places on the board of device threads. */
+export const DeviceThread = { VSOCK: 0, FILES: 1 } as const;
+export type DeviceThread = (typeof DeviceThread)[keyof typeof DeviceThread];
+export const DEVICE_THREADS = 2;
+
+/** A device as core 0 finds it. */
+export interface DevicePart {
+  readonly thread: DeviceThread;
+  /** The register page. */
+  readonly page: SharedArrayBuffer;
+}
+
+export interface CorePlan {
+  readonly kind: "core";
+  readonly core: number;
+  readonly shared: SharedParts;
+  readonly mailbox: MailboxPart;
+  readonly heap: { readonly base: number; readonly size: number };
+  /** Absent on a machine of one core. */
+  readonly bus: BusPlace | undefined;
+  /** Only core 0 has devices, and runs the program. */
+  readonly main:
+    | {
+        readonly vsock: DevicePart & { readonly txPath: TxPath };
+        readonly files: (DevicePart & { readonly cache: CacheMode; readonly cacheBytes: number }) | undefined;
+        readonly program: { readonly module: string; readonly export: string; readonly args: unknown };
+      }
+    | undefined;
+}
+
+export interface DevicePlan {
+  readonly kind: "device";
+  readonly thread: DeviceThread;
+  readonly shared: SharedParts;
+  readonly mailbox: MailboxPart;
+  readonly page: SharedArrayBuffer;
+  readonly device:
+    | { readonly type: "vsock"; readonly cid: number }
+    | { readonly type: "files"; readonly path: string; readonly access: "read-only" | "writable" };
+}
+
+/** From the supervisor. Each request is answered by a `reply` with its number. */
+export type Request = { readonly number: number } & (
+  | { readonly kind: "stats" }
+  /** To core 0: `sys.stopping`. */
+  | { readonly kind: "request-stop" }
+  /** Let go of everything and end. */
+  | { readonly kind: "shut-down" }
+  /** To the vsock thread. */
+  | { readonly kind: "forward"; readonly options: ForwardOptions }
+  | { readonly kind: "end-forwards"; readonly graceMs: number }
+  | { readonly kind: "close-forward"; readonly forward: number }
+  /** To device threads: the core that drove the device is dead. */
+  | { readonly kind: "driver-died" }
+);
+
+/** What a `forward` is answered with. */
+export interface ForwardReply {
+  readonly forward: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** An error that crosses threads: the shape of the first, not its class. */
+export interface CarriedError {
+  readonly message: string;
+  readonly code: string | undefined;
+  readonly stack: string | undefined;
+}
+
+export type StatParts = { readonly [part: string]: StatGroup };
+
+/** From a worker. */
+export type Notice =
+  /** It is up: devices serve, or core 0 has brought up its drivers. */
+  | { readonly kind: "up" }
+  | { readonly kind: "failed"; readonly error: CarriedError }
+  | {
+      readonly kind: "log";
+      readonly level: "debug" | "info" | "warn" | "error";
+      readonly message: string;
+      readonly fields: LogFields | undefined;
+    }
+  | { readonly kind: "program-ready" }
+  | { readonly kind: "program-ended"; readonly exit: { readonly code: number } | { readonly error: CarriedError } }
+  | { readonly kind: "reply"; readonly number: number; readonly value: unknown }
+  | { readonly kind: "refusal"; readonly number: number; readonly error: CarriedError };
+
+export function carryError(error: unknown): CarriedError {
+  if (!(error instanceof Error)) return { message: String(error), code: undefined, stack: undefined };
+  const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
+  return { message: error.message, code, stack: error.stack };
+}
+
+export function landError(carried: CarriedError): Error {
+  const error = new Error(carried.message);
+  if (carried.stack !== undefined) error.stack = carried.stack;
+  return carried.code === undefined ? error : Object.assign(error, { code: carried.code });
+}

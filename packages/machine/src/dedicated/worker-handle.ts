@@ -1,0 +1,145 @@
+/** A worker as its supervisor holds it: requests with replies, notices, and its end, expected or not. */
+import { MessageChannel, Worker } from "node:worker_threads";
+import type { Doorbell, Log } from "@toril/virtio/platform";
+import { MailboxSender } from "./mailbox.ts";
+import { type CorePlan, type DevicePlan, landError, type MailboxPart, type Notice, type Request } from "./plan.ts";
+
+type WithoutNumber<T> = T extends { readonly number: number } ? Omit<T, "number"> : never;
+export type Wish = WithoutNumber<Request>;
+
+export interface WorkerHandleOptions {
+  /** For messages: `core 0`, `vsock device`. */
+  readonly name: string;
+  readonly script: "core-worker" | "device-worker";
+  readonly plan: (mailbox: MailboxPart) => CorePlan | DevicePlan;
+  /** Wakes the worker's loop. */
+  readonly bell: Doorbell;
+  readonly log: Log;
+  /** Flags of Node for the thread; those of the process unless told. */
+  readonly execArgv: readonly string[] | undefined;
+  readonly onNotice?: (notice: Notice) => void;
+  /** The thread has ended although nobody asked it to. */
+  readonly onDeath: (error: Error) => void;
+}
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+export class WorkerHandle {
+  readonly name: string;
+  /** Settles when the worker is up; rejects when it could not come up. */
+  readonly up: Promise<void>;
+  readonly #worker: Worker;
+  readonly #mailbox: MailboxSender<Request>;
+  readonly #options: WorkerHandleOptions;
+  readonly #pending = new Map<number, Pending>();
+  readonly #exited: Promise<void>;
+  #settleUp: Pending = { resolve: () => {}, reject: () => {} };
+  #nextNumber = 1;
+  #life: "running" | "ending" | "ended" = "running";
+  #reason: Error | undefined;
+
+  constructor(options: WorkerHandleOptions) {
+    this.name = options.name;
+    this.#options = options;
+    const { port1, port2 } = new MessageChannel();
+    const count = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    this.#mailbox = new MailboxSender(port1, new Int32Array(count), options.bell);
+    port1.unref();
+    this.up = new Promise((resolve, reject) => {
+      this.#settleUp = { resolve: () => resolve(), reject };
+    });
+    this.up.catch(() => {});
+    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    this.#worker = new Worker(new URL(`./${options.script}.${extension}`, import.meta.url), {
+      name: `toril ${options.name}`,
+      workerData: options.plan({ port: port2, count }),
+      transferList: [port2],
+      ...(options.execArgv === undefined ? {} : { execArgv: [...options.execArgv] }),
+    });
+    this.#worker.on("message", (notice: Notice) => this.#take(notice));
+    this.#worker.on("error", (error: unknown) => {
+      this.#reason = error instanceof Error ? error : new Error(String(error));
+    });
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on("exit", (code) => {
+        this.#ended(code);
+        resolve();
+      });
+    });
+  }
+
+  /** @throws Error what the worker threw, with its code; or that it has ended */
+  request(wish: Wish): Promise<unknown> {
+    if (this.#life === "ended") return Promise.reject(this.#gone());
+    const number = this.#nextNumber++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(number, { resolve, reject });
+      this.#mailbox.send({ ...wish, number });
+    });
+  }
+
+  /** Asks the worker to let go of everything, and ends its thread, after `timeoutMs` at the latest. */
+  async shutDown(timeoutMs: number): Promise<void> {
+    if (this.#life !== "running") return this.#exited;
+    const asked = this.request({ kind: "shut-down" }).then(() => this.#exited);
+    this.#life = "ending";
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(() => resolve("late"), timeoutMs);
+    });
+    const outcome = await Promise.race([asked.catch(() => "late" as const), late]);
+    clearTimeout(timer);
+    if (outcome === "late") {
+      this.#options.log.warn(`${this.name} did not end by itself and was terminated`);
+      await this.#worker.terminate();
+    }
+    await this.#exited;
+  }
+
+  #take(notice: Notice): void {
+    switch (notice.kind) {
+      case "up":
+        this.#settleUp.resolve(undefined);
+        break;
+      case "failed":
+        this.#settleUp.reject(landError(notice.error));
+        break;
+      case "log":
+        this.#options.log[notice.level](notice.message, notice.fields);
+        break;
+      case "reply":
+        this.#settle(notice.number)?.resolve(notice.value);
+        break;
+      case "refusal":
+        this.#settle(notice.number)?.reject(landError(notice.error));
+        break;
+      default:
+        this.#options.onNotice?.(notice);
+    }
+  }
+
+  #settle(number: number): Pending | undefined {
+    const pending = this.#pending.get(number);
+    this.#pending.delete(number);
+    return pending;
+  }
+
+  #ended(code: number): void {
+    const expected = this.#life === "ending";
+    this.#life = "ended";
+    this.#reason ??= expected ? undefined : new Error(`the thread of ${this.name} ended with exit code ${code}`);
+    this.#mailbox.close();
+    const gone = this.#gone();
+    this.#settleUp.reject(gone);
+    for (const pending of this.#pending.values()) pending.reject(gone);
+    this.#pending.clear();
+    if (!expected) this.#options.onDeath(gone);
+  }
+
+  #gone(): Error {
+    return this.#reason ?? new Error(`the thread of ${this.name} has ended`);
+  }
+}

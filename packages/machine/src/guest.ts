@@ -1,0 +1,181 @@
+/**
+ * The guest's side of a machine: one core with its heap, the drivers that are dedicated to it, and the system calls of
+ * its threads. It knows transports, not devices: the same code boots on every machine.
+ */
+import {
+  type Bell,
+  type BootedCore,
+  type BusCalls,
+  bootCore,
+  type Core,
+  type Neighbours,
+  type ThreadCalls,
+  type ThreadHandle,
+} from "@toril/kernel";
+import type { GuestAddress, GuestMemory } from "@toril/memory";
+import { type OwnedSocketCalls, type SocketCalls, SocketLayer } from "@toril/sockets";
+import type { Transport } from "@toril/virtio";
+import { CancelSource, type Log, textCodec } from "@toril/virtio/platform";
+import { type CacheMode, createFileDriver, type FileCalls, type FileDriver } from "@toril/virtio-fs";
+import { createVsockDriver, type TxPath, type VsockDriver } from "@toril/vsock";
+import { absentCalls } from "./absent.ts";
+import { type StatGroup, statGroup } from "./stats.ts";
+import type { Main, Sys } from "./sys.ts";
+
+export interface GuestOptions {
+  /** Number of the core, from 0. */
+  readonly core: number;
+  readonly memory: GuestMemory;
+  /** The core's share of guest memory. */
+  readonly heap: { readonly base: GuestAddress; readonly size: number };
+  /** Milliseconds that never go back. */
+  readonly now: () => number;
+  readonly wallClock: () => number;
+  /** Of a core without neighbours; the others' are on the board. */
+  readonly bell?: Bell;
+  readonly neighbours?: Neighbours;
+  readonly log: Log;
+}
+
+/** The devices that are dedicated to a core. */
+export interface GuestDevices {
+  /** Absent: this core has no network. */
+  readonly vsock?: { readonly transport: Transport; readonly txPath: TxPath };
+  /** Absent: file calls end with ENODEV. */
+  readonly files?: {
+    readonly transport: Transport;
+    readonly cache: CacheMode;
+    readonly cacheBytes: number;
+  };
+}
+
+export class Guest {
+  readonly core: Core<Sys>;
+  readonly booted: BootedCore<Sys>;
+  readonly #options: GuestOptions;
+  readonly #stopping = new CancelSource();
+  readonly #sockets = new Map<number, OwnedSocketCalls>();
+  readonly #reports = new Map<string, () => object>();
+  readonly #text = textCodec();
+  #vsock: VsockDriver | undefined;
+  #layer: SocketLayer | undefined;
+  #files: FileDriver | undefined;
+  #args: unknown;
+  #onReady: () => void = () => {};
+
+  /** Boots the core; its loop is the caller's to run. */
+  constructor(options: GuestOptions) {
+    this.#options = options;
+    const { core, memory, heap, now, log, bell, neighbours } = options;
+    this.booted = bootCore<Sys>({
+      id: core,
+      memory,
+      heap,
+      now,
+      log,
+      ...(bell === undefined ? {} : { bell }),
+      ...(neighbours === undefined ? {} : { neighbours }),
+      system: (threads) => this.#system(threads),
+      onThreadExit: (thread) => this.#collect(thread),
+    });
+    this.core = this.booted.core;
+  }
+
+  /**
+   * Brings up the drivers. The core's loop must run by now, and so must the devices.
+   * @throws VirtioError or SystemError when a device cannot be brought up
+   */
+  async bringUp({ vsock, files }: GuestDevices): Promise<void> {
+    const { clock, bell, log } = this.core;
+    const shared = { allocator: this.booted.heap, clock, log, doorbell: bell };
+    if (vsock !== undefined) {
+      this.#vsock = await createVsockDriver({ ...shared, transport: vsock.transport, txPath: vsock.txPath });
+      this.#layer = new SocketLayer({ driver: this.#vsock, clock });
+      this.core.dedicate(this.#vsock, "vsock driver");
+    }
+    if (files !== undefined) {
+      const cache = { mode: files.cache, bytes: files.cacheBytes };
+      this.#files = await createFileDriver({ ...shared, transport: files.transport, cache });
+      this.core.dedicate(this.#files, "file driver");
+    }
+  }
+
+  /** The guest's context id; `undefined` without a network. */
+  get cid(): number | undefined {
+    return this.#vsock?.guestCid;
+  }
+
+  /** Starts the program as a thread of its own. `onReady` follows `sys.ready()`. */
+  start(main: Main, args: unknown, onReady: () => void): ThreadHandle<number | undefined> {
+    this.#args = args;
+    this.#onReady = onReady;
+    return this.core.spawn(async (sys) => (await main(sys)) ?? undefined, { name: "main" });
+  }
+
+  /** Asks the program to end: `sys.stopping` fires. */
+  requestStop(): void {
+    this.#stopping.cancel(new Error("the machine is stopping"));
+  }
+
+  /** Ends all threads, resets both devices; what the drivers had of the heap is back after that. */
+  async shutDown(): Promise<void> {
+    this.core.cancelAll(new Error("the machine has stopped"));
+    await this.#files?.close();
+    await this.#vsock?.close();
+  }
+
+  stats(): { readonly [part: string]: StatGroup } {
+    const { devices, ...core } = this.core.stats;
+    const polls = Object.fromEntries(devices.map(({ name, busyPolls }) => [name, busyPolls]));
+    const { bytesInUse, peakBytesInUse, capacity } = this.booted.heap.stats();
+    const parts: Record<string, StatGroup> = {
+      [`core ${this.core.id}`]: { ...core, busyPolls: polls, heap: { bytesInUse, peakBytesInUse, capacity } },
+    };
+    if (this.#vsock !== undefined) parts["vsock driver"] = statGroup(this.#vsock.stats);
+    if (this.#files !== undefined) parts["file driver"] = statGroup(this.#files.stats);
+    for (const [part, read] of this.#reports) parts[part] = statGroup(read());
+    return parts;
+  }
+
+  #system(threads: ThreadCalls<Sys>): Sys {
+    const { log, wallClock } = this.#options;
+    const { heap, bus } = this.booted;
+    const { signal } = threads;
+    const net = this.#networkOf(threads);
+    const fs: FileCalls =
+      this.#files?.callsFor({ signal }) ?? absentCalls("this machine has no directory: give it one (--dir)");
+    return {
+      threads,
+      net,
+      fs,
+      memory: {
+        allocate: (length, alignment) => heap.allocateDma(length, alignment),
+        usage: () => ({ used: heap.stats().bytesInUse, size: heap.size }),
+      },
+      log,
+      clock: this.core.clock,
+      bus: bus?.callsFor(threads) ?? absentCalls<BusCalls>("this machine has one core: give it more (--cores)"),
+      text: this.#text,
+      wallClock,
+      args: this.#args,
+      report: (part, read) => void this.#reports.set(part, read),
+      ready: () => this.#onReady(),
+      stopping: this.#stopping.signal,
+    };
+  }
+
+  #networkOf(threads: ThreadCalls<Sys>): SocketCalls {
+    if (this.#layer === undefined)
+      return absentCalls(`core ${this.core.id} has no network: the devices belong to core 0`);
+    const calls = this.#layer.callsFor({ signal: threads.signal });
+    this.#sockets.set(threads.id, calls);
+    return calls;
+  }
+
+  /** What a thread leaves open is closed, or a program that fails often would run out of ports. */
+  #collect(thread: ThreadHandle): void {
+    const left = this.#sockets.get(thread.id)?.closeAll() ?? 0;
+    this.#sockets.delete(thread.id);
+    if (left > 0) this.#options.log.debug("a thread left sockets open", { thread: thread.name, sockets: left });
+  }
+}

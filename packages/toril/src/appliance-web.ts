@@ -1,0 +1,1 @@
+export { main } from "@toril/app-web-appliance";
