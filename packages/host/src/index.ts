@@ -1,6 +1,15 @@
 /**
  * The host's side in Node. Reading order: directory/linux-path.ts (why a directory cannot be escaped), directory/root.ts,
- * directory/node-table.ts, directory/host-directory.ts.
+ * directory/node-table.ts, directory/host-directory.ts; then bridges/socket-bridge.ts (how bytes move between a socket and
+ * a guest), bridges/tcp-forward.ts, bridges/tcp-connector.ts, bridges/unix-bridge.ts; platform/ is Node's clock and log.
  */
+export { BridgeError } from "./bridges/bridge-error.ts";
+export type { CloseOptions } from "./bridges/connections.ts";
+export { type BridgeStats, SocketBridge, type SocketBridgeOptions } from "./bridges/socket-bridge.ts";
+export { TcpConnector, type TcpConnectorOptions, type TcpTarget } from "./bridges/tcp-connector.ts";
+export { TcpForward, type TcpForwardOptions } from "./bridges/tcp-forward.ts";
+export { UnixBridge, type UnixBridgeOptions } from "./bridges/unix-bridge.ts";
 export { HostDirectory, type HostDirectoryOptions } from "./directory/host-directory.ts";
 export { HostDirectoryError } from "./directory/host-directory-error.ts";
+export { consoleLog, type ConsoleLogOptions, type LogLevel } from "./platform/console-log.ts";
+export { nodeClock, type NodeClockOptions } from "./platform/node-clock.ts";

@@ -1,0 +1,63 @@
+/** The sockets of one bridge: how many there are, and how they end with it. */
+import type { Server, Socket } from "node:net";
+
+export interface CloseOptions {
+  /** How long connections may go on before they are reset, in milliseconds; 0 unless told. */
+  readonly graceMs?: number;
+}
+
+export class Connections {
+  readonly #sockets = new Set<Socket>();
+  #emptied: (() => void) | undefined;
+
+  get size(): number {
+    return this.#sockets.size;
+  }
+
+  add(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      if (this.#sockets.size === 0) this.#emptied?.();
+    });
+  }
+
+  /** Resolves when no socket is left: at the latest a moment after the time of grace. */
+  async end({ graceMs = 0 }: CloseOptions): Promise<void> {
+    if (this.#sockets.size === 0) return;
+    const empty = new Promise<void>((resolve) => {
+      this.#emptied = resolve;
+    });
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) reset(socket);
+    }, graceMs);
+    await empty;
+    clearTimeout(timer);
+  }
+}
+
+/** Listens, or says why not. */
+export function listening(server: Server, listen: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.once("listening", () => {
+      server.removeListener("error", reject);
+      resolve();
+    });
+    listen();
+  });
+}
+
+/** Takes no new connections; resolves when the server's own are gone. */
+export function stopped(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    if (!server.listening) resolve();
+    else server.close(() => resolve());
+  });
+}
+
+/** Ends a connection so that the peer sees it was not in order: TCP's RST. A Unix socket has no such thing. */
+export function reset(socket: Socket): void {
+  if (socket.connecting || socket.remoteFamily === undefined) socket.destroy();
+  else socket.resetAndDestroy();
+}
