@@ -5,7 +5,7 @@ import type { SocketCalls } from "../calls.ts";
 import type { Socket } from "../socket.ts";
 import { LoopHold } from "./loop-hold.ts";
 import { nodeError } from "./node-error.ts";
-import { SocketStream, type StreamAddress, streamAddress } from "./socket-stream.ts";
+import { SocketStream, type StreamAddress, streamAddress, wasClosed } from "./socket-stream.ts";
 
 export interface ServerOptions {
   readonly sockets: SocketCalls;
@@ -84,7 +84,7 @@ export class Server extends EventEmitter {
       if (this.#listening?.socket !== listening) return;
       const code = error instanceof SystemError ? error.code : "EIO";
       this.close();
-      this.emit("error", nodeError(code, "accept", String(error)));
+      if (!wasClosed(error)) this.emit("error", nodeError(code, "accept", String(error)));
     }
   }
 
@@ -119,9 +119,18 @@ export class Server extends EventEmitter {
     this.#listening = undefined;
     this.#closing = "yes";
     this.#hold.close();
-    if (listening !== undefined) this.#options.sockets.close(listening.socket);
+    if (listening !== undefined) this.#stopListening(listening.socket);
     this.#closedIfEmpty();
     return this;
+  }
+
+  #stopListening(socket: Socket): void {
+    try {
+      this.#options.sockets.close(socket);
+    } catch (error) {
+      // Its thread ended first, and closed it.
+      if (!wasClosed(error)) throw error;
+    }
   }
 
   #closedIfEmpty(): void {

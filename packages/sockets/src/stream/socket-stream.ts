@@ -235,6 +235,11 @@ export class SocketStream extends Duplex {
   #broken(error: unknown, syscall: string): void {
     // Closing a stream ends its own waits: that is no error of its user's.
     if (this.destroyed) return;
+    // The socket was closed under it, with its thread or by the calls: the stream is over, and nothing is lost that came.
+    if (wasClosed(error)) {
+      this.destroy();
+      return;
+    }
     this.destroy(nodeError(codeOf(error), syscall, messageOf(error)));
   }
 
@@ -369,6 +374,11 @@ function duplexOptions({ allowHalfOpen = false, highWaterMark, signal }: SocketS
 
 export function streamAddress({ cid, port }: { cid: number; port: number }): StreamAddress {
   return { address: String(cid), family: "vsock", port, cid };
+}
+
+/** The socket was closed by somebody else than the stream. */
+export function wasClosed(error: unknown): boolean {
+  return error instanceof SystemError && (error.errno === Errno.EBADF || error.errno === Errno.ECANCELED);
 }
 
 function asError(error: unknown): Error {

@@ -20,15 +20,18 @@ export interface Stack {
   settle<T>(promise: Promise<T>): Promise<T>;
 }
 
-/** One direction of a relayed connection: what does not fit waits here. */
+/** One direction of a relayed connection. What does not fit stays in the guest's memory, so its credit stays used. */
 class Relay implements HostHandler {
+  /** Where the bytes go; known when the other side is connected. */
   peer: GuestStream | undefined;
-  readonly #waiting: Uint8Array[] = [];
+  other: Relay | undefined;
+  readonly #waiting: GuestBytes[] = [];
+  /** Bytes of the first chunk that are written. */
+  #written = 0;
   #ended: "no" | "yes" = "no";
 
   data(chunk: GuestBytes): void {
-    this.#waiting.push(chunk.bytes.slice());
-    chunk.release();
+    this.#waiting.push(chunk);
     this.pump();
   }
   end(): void {
@@ -40,19 +43,18 @@ class Relay implements HostHandler {
     this.other?.pump();
   }
   closed(errno: number): void {
+    for (const chunk of this.#waiting.splice(0)) chunk.release();
     if (errno !== 0) this.peer?.destroy();
     else this.peer?.end();
   }
-  other: Relay | undefined;
 
   pump(): void {
     for (let first = this.#waiting[0]; first !== undefined && this.peer !== undefined; first = this.#waiting[0]) {
-      const count = this.peer.write(first);
-      if (count === first.length) this.#waiting.shift();
-      else {
-        this.#waiting[0] = first.subarray(count);
-        return;
-      }
+      this.#written += this.peer.write(first.bytes.subarray(this.#written));
+      if (this.#written < first.bytes.length) return;
+      this.#waiting.shift();
+      this.#written = 0;
+      first.release();
     }
     if (this.#ended === "yes" && this.#waiting.length === 0) this.peer?.end();
   }
