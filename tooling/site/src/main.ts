@@ -5,4 +5,4 @@ import { buildSite } from "./build.ts";
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const out = fileURLToPath(new URL("../../../packages/toril/site", import.meta.url));
 const pages = buildSite(root, out);
-console.error(`toril site: ${pages.length} pages`);
+if (process.stderr.isTTY) console.error(`toril site: ${pages.length} pages`);
