@@ -24,7 +24,7 @@ export interface GuestConnectionOwner {
 
 export interface GuestConnectionOptions {
   readonly queueBytes: number;
-  readonly maxRuns: number;
+  readonly maxHeads: number;
   readonly holdMs: number;
 }
 
@@ -65,7 +65,7 @@ export class GuestConnection implements GuestStream, TableEntry, TurnTaker, Inbo
     this.peerPort = peer.port;
     this.localPort = hostPort;
     this.endpoint = endpoint;
-    this.inbound = new Inbound(this, options.maxRuns, options.holdMs);
+    this.inbound = new Inbound(this, options.maxHeads, options.holdMs);
     this.outbound = new Outbound(options.queueBytes);
   }
 

@@ -1,6 +1,6 @@
 /**
  * Bytes from the guest, on their way to one handler. In place as long as the handler keeps up; a handler that holds
- * `maxRuns` runs, or one for longer than `holdMs`, gets what follows from host memory, filled up block by block, so
+ * `maxHeads` heads, or one for longer than `holdMs`, gets what follows from host memory, filled up block by block, so
  * that neither the ring nor the number of objects depends on how slow it is. The bytes are bounded by the window, since
  * credit returns with `release`.
  */
@@ -13,6 +13,9 @@ import type { MutableDeviceStats } from "./stats.ts";
 
 /** Size of a block of host memory for a handler that has fallen behind. */
 const BLOCK = 65_536;
+
+/** A handler may have one run while it is given the next. */
+const MIN_RUNS = 2;
 
 interface Block {
   readonly bytes: Uint8Array;
@@ -32,6 +35,7 @@ export interface InboundOwner {
 
 export class Inbound {
   readonly #owner: InboundOwner;
+  readonly #maxHeads: number;
   readonly #maxRuns: number;
   readonly #holdMs: number;
   #backlog: Block[] = [];
@@ -43,9 +47,11 @@ export class Inbound {
   #delivering = false;
   #dropped = false;
 
-  constructor(owner: InboundOwner, maxRuns: number, holdMs: number) {
+  /** @param maxHeads heads that the handler may hold; 0: everything is copied */
+  constructor(owner: InboundOwner, maxHeads: number, holdMs: number) {
     this.#owner = owner;
-    this.#maxRuns = maxRuns;
+    this.#maxHeads = maxHeads;
+    this.#maxRuns = Math.max(MIN_RUNS, maxHeads);
     this.#holdMs = holdMs;
   }
 
@@ -78,7 +84,8 @@ export class Inbound {
     } else if (!this.#slow && this.#headsHeld > 0 && this.#owner.now() - this.#heldSince > this.#holdMs) {
       this.#slow = true;
     }
-    return !this.#slow && this.#headsHeld < this.#maxRuns && this.#out < this.#maxRuns && this.#backlog.length === 0;
+    if (this.#slow || this.#backlog.length > 0) return false;
+    return this.#headsHeld < this.#maxHeads && this.#out < this.#maxRuns;
   }
 
   #giveInPlace(chain: Chain, bytes: number, memory: GuestMemory, heads: HeldHeads): void {

@@ -119,7 +119,7 @@ export class VsockDevice implements Device, GuestConnectionOwner {
     this.#counterStart = options.counterStart ?? 0;
     this.#connectionOptions = {
       queueBytes: options.queueBytes ?? 65_536,
-      maxRuns: options.txHeadsPerConnection ?? 4,
+      maxHeads: options.txHeadsPerConnection ?? 4,
       holdMs: options.holdMs ?? 5,
     };
     const size = options.queueSize ?? 256;

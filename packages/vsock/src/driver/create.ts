@@ -30,6 +30,10 @@ export async function createVsockDriver(options: VsockDriverOptions): Promise<Vs
   const interrupts = new InterruptFlags(doorbell);
   let prepared: Omit<DriverParts, "device" | "settings" | "interrupts" | "stats" | "wake"> | undefined;
   const { queueSize } = settings;
+  // Part of a chunk is a chain of two: header, and bytes where they lie.
+  if (queueSize < 2 || transport.maxQueueSize(QueueIndex.Tx) < 2) {
+    throw new SystemError(Errno.EINVAL, "vsock", "a TX queue of 1 entry: header and bytes need 2");
+  }
   const taken: { free(): void }[] = [];
   const device = await initializeDevice<Token>(transport, {
     type: DeviceType.Vsock,

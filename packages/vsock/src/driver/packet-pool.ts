@@ -65,8 +65,9 @@ export class PacketPool {
 
   #make(payload: number): PacketBuffer | undefined {
     const size = PAYLOAD_OFFSET + payload;
-    // The first buffer may exceed a tiny limit: with none at all nothing would ever be sent.
-    if (!this.#open || (this.#bytes > 0 && this.#bytes + size > this.#limit)) return undefined;
+    // A first small buffer may exceed a tiny limit: with none at all nothing would ever be sent.
+    const exempt = this.#bytes === 0 && payload <= SMALL_PAYLOAD;
+    if (!this.#open || (this.#bytes + size > this.#limit && !exempt)) return undefined;
     const dma = this.#allocator.allocateDma(size, PACKET_ALIGNMENT);
     if (dma === undefined) return undefined;
     this.#bytes += size;

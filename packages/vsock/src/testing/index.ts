@@ -1,2 +1,4 @@
-/** For tests of sockets and bridges: a driver and a device, joined by real rings in one thread. */
+/** For tests of sockets and bridges, drivers and devices: yours and ours. */
 export { createLoopback, type Loopback, type LoopbackOptions } from "./loopback.ts";
+export { type RawPacket, RawVsockDevice } from "./raw-device.ts";
+export { RawGuest, type RawReceived } from "./raw-guest.ts";
