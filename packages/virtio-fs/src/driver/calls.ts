@@ -132,7 +132,7 @@ export class ThreadFileCalls implements FileCalls {
     if (!own.readable) return Promise.reject(this.#error(-Errno.EBADF, "pin", file));
     this.#checkPin(file, position, length);
     return this.#call("pin", file, options, "at-once", async (cancel) => {
-      const piece = await this.#parts.reader.pin(own, position, length, length, cancel);
+      const piece = await this.#parts.reader.pin(own, position, length, cancel);
       if (cancel?.cancelled !== true || !(piece instanceof PinnedPiece)) return piece;
       piece.unpin(); // nobody waits for it any more
       return cancel.result;

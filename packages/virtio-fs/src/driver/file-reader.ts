@@ -93,18 +93,28 @@ export class FileReader {
     return piece;
   }
 
+  /** The same, asking the device where needed; outside of the cache when that has no room. */
+  async pin(
+    file: OpenFile,
+    position: number,
+    length: number,
+    cancel: Cancel,
+  ): Promise<PinnedPiece | undefined | number> {
+    const piece = this.#cacheable(file) ? await this.#pinFilled(file, position, length, length, cancel) : "no-room";
+    return piece === "no-room" ? this.#pinUncached(file, position, length, cancel) : piece;
+  }
+
   /**
-   * The same, asking the device where needed.
+   * A cached piece, asking the device where needed; `no-room` when the cache cannot take the block.
    * @param wanted bytes that the caller is going to read from here on, at least `length`
    */
-  async pin(
+  async #pinFilled(
     file: OpenFile,
     position: number,
     length: number,
     wanted: number,
     cancel: Cancel,
-  ): Promise<PinnedPiece | undefined | number> {
-    if (!this.#cacheable(file)) return this.#pinUncached(file, position, length, cancel);
+  ): Promise<PinnedPiece | undefined | number | "no-room"> {
     const since = this.#tree.now();
     file.readAhead.read(position, length);
     for (;;) {
@@ -125,7 +135,7 @@ export class FileReader {
         block = undefined;
       }
       block ??= this.#fill(file, index, Math.ceil((position + wanted) / BLOCK_SIZE) - index, stat.size);
-      if (block === undefined) return this.#pinUncached(file, position, length, cancel);
+      if (block === undefined) return "no-room";
       block.waiting++;
       const filled = await block.filled;
       const piece = filled < 0 ? filled : this.#pinBlock(block, position, length);
@@ -142,9 +152,13 @@ export class FileReader {
     while (done < target.length) {
       const at = position + done;
       const left = target.length - done;
-      let piece = this.tryPin(file, at, left);
-      if (piece === AGAIN) piece = await this.pin(file, at, left, left, cancel);
+      let piece: PinnedPiece | undefined | number | "no-room" = this.tryPin(file, at, left);
+      if (piece === AGAIN) piece = await this.#pinFilled(file, at, left, left, cancel);
       if (piece === undefined) break;
+      if (piece === "no-room") {
+        const rest = await this.#readThrough(file, target.subarray(done), at, cancel);
+        return done > 0 ? done + Math.max(0, rest) : rest;
+      }
       if (typeof piece === "number") return done > 0 ? done : piece;
       if (cancel?.cancelled === true) {
         piece.unpin();
