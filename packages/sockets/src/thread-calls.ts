@@ -1,47 +1,33 @@
-/** The socket calls, bound to one thread. What may wait first does its `try…`; a promise that waits is made only then. */
-import type { DmaBuffer } from "@toril/memory";
+/** The socket calls, bound to one thread: making, naming, connecting and ending sockets. transfer-calls.ts has the rest. */
 import { type AbortSignalLike, type Clock, Errno, SystemError } from "@toril/virtio/platform";
-import {
-  type Cid,
-  PORT_ANY,
-  type Port,
-  type ReceivedBytes,
-  type VsockAddress,
-  type VsockConnection,
-  type VsockDriver,
-  type VsockListener,
-} from "@toril/vsock";
-import type { BufferSlice, ConnectOptions, Readiness, SocketOptions, WaitOptions } from "./calls.ts";
-import { SendError } from "./errors.ts";
+import { type Cid, PORT_ANY, type Port, type VsockAddress, type VsockDriver, type VsockListener } from "@toril/vsock";
+import type { ConnectOptions, SocketOptions, WaitOptions } from "./calls.ts";
 import { SocketHandle, type SocketOwner } from "./handle.ts";
 import type { OwnedSocketCalls } from "./layer.ts";
+import { connectionOf, handleOf, refuse } from "./lookup.ts";
 import { applyOptions, checkOption, optionsOf, type SettableOption } from "./options.ts";
 import { checkedPort, type PortTable } from "./ports.ts";
-import { SelectWait } from "./select.ts";
 import type { Socket } from "./socket.ts";
-import { type Cancellable, canceled, refusal, type WaitScope } from "./wait.ts";
-import { AcceptWait, BorrowWait, ConnectWait, Loans, ReceiveWait, SendBufferWait, SendWait } from "./waits.ts";
+import { TransferCalls } from "./transfer-calls.ts";
+import { canceled } from "./wait.ts";
+import { AcceptWait, ConnectWait } from "./waits.ts";
 
 /** Linux' SOMAXCONN before 5.4; enough for a burst, little enough to say no to a flood. */
 const DEFAULT_BACKLOG = 128;
 /** VMADDR_CID_ANY: names nobody. */
 const CID_ANY = 0xffff_ffff;
 
-export class ThreadSocketCalls implements OwnedSocketCalls, SocketOwner, WaitScope {
-  readonly clock: Clock;
-  readonly signal: AbortSignalLike | undefined;
+export class ThreadSocketCalls extends TransferCalls implements OwnedSocketCalls, SocketOwner {
   readonly sockets: Set<SocketHandle> = new Set();
-  readonly waits: Set<Cancellable> = new Set();
   readonly #driver: VsockDriver;
   readonly #ports: PortTable;
   readonly #onAbort: () => void = () => this.#cancelWaits();
   #life: "running" | "ended" = "running";
 
   constructor(driver: VsockDriver, clock: Clock, ports: PortTable, signal: AbortSignalLike | undefined) {
+    super(clock, signal);
     this.#driver = driver;
-    this.clock = clock;
     this.#ports = ports;
-    this.signal = signal;
     signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
@@ -251,168 +237,10 @@ export class ThreadSocketCalls implements OwnedSocketCalls, SocketOwner, WaitSco
     return chosen;
   }
 
-  // Sending.
-
-  trySend(socket: Socket, bytes: Uint8Array): number {
-    return handleOf(socket, "send").trySend(bytes);
-  }
-
-  send(socket: Socket, bytes: Uint8Array, options?: WaitOptions): Promise<number> {
-    const refused = refusal("send", this, options);
-    if (refused !== undefined) return Promise.reject(refused);
-    const handle = asHandle(socket);
-    if (handle === undefined) return Promise.reject(notASocket("send"));
-    const count = handle.trySend(bytes);
-    if (count === bytes.length) return Promise.resolve(count);
-    if (count < 0 && count !== -Errno.EAGAIN) return Promise.reject(new SendError(-count, "send", 0));
-    const connection = handle.connected();
-    if (typeof connection === "number") return Promise.reject(new SendError(-connection, "send", 0));
-    return new SendWait(this, handle.writers, connection, bytes, Math.max(count, 0), options).promise;
-  }
-
-  trySendBuffer(socket: Socket, buffer: DmaBuffer, offset: number, length: number, onReturned?: () => void): number {
-    const handle = handleOf(socket, "sendBuffer");
-    const connection = handle.connected();
-    if (typeof connection === "number") return connection;
-    if (handle.writers.head !== undefined) return -Errno.EAGAIN;
-    return connection.trySendBuffer(buffer, offset, length, onReturned);
-  }
-
-  async sendBuffer(
-    socket: Socket,
-    slice: BufferSlice,
-    options?: WaitOptions & { onReturned?: () => void },
-  ): Promise<number> {
-    const loans = new Loans(options?.onReturned);
-    let sent = 0;
-    try {
-      refuse("sendBuffer", this, options);
-      const handle = handleOf(socket, "sendBuffer");
-      const connection = handle.connected();
-      if (typeof connection === "number") throw new SendError(-connection, "sendBuffer", 0);
-      if (handle.writers.head === undefined) {
-        const count = loans.send(connection, slice.buffer, slice.offset, slice.length);
-        if (count < 0 && count !== -Errno.EAGAIN) throw new SendError(-count, "sendBuffer", 0);
-        sent = Math.max(count, 0);
-        if (count === slice.length) {
-          loans.finish();
-          return sent;
-        }
-      }
-      return new SendBufferWait(this, handle.writers, connection, slice, sent, loans, options).promise;
-    } catch (error) {
-      loans.finish();
-      throw error;
-    }
-  }
-
-  flush(socket: Socket): void {
-    connectionOf(socket, "flush").flush();
-  }
-
-  // Receiving.
-
-  tryRecv(socket: Socket, target: Uint8Array): number {
-    return handleOf(socket, "recv").tryRecv(target);
-  }
-
-  tryPeek(socket: Socket, target: Uint8Array): number {
-    return handleOf(socket, "peek").tryPeek(target);
-  }
-
-  tryBorrow(socket: Socket): ReceivedBytes | undefined | number {
-    return handleOf(socket, "borrow").tryBorrow();
-  }
-
-  recv(socket: Socket, target: Uint8Array, options?: WaitOptions): Promise<number> {
-    return this.#receive("recv", socket, target, options);
-  }
-
-  peek(socket: Socket, target: Uint8Array, options?: WaitOptions): Promise<number> {
-    return this.#receive("peek", socket, target, options);
-  }
-
-  #receive(syscall: "recv" | "peek", socket: Socket, target: Uint8Array, options?: WaitOptions): Promise<number> {
-    const refused = refusal(syscall, this, options);
-    if (refused !== undefined) return Promise.reject(refused);
-    const handle = asHandle(socket);
-    if (handle === undefined) return Promise.reject(notASocket(syscall));
-    const count = syscall === "recv" ? handle.tryRecv(target) : handle.tryPeek(target);
-    if (count >= 0) return Promise.resolve(count);
-    const connection = handle.connected();
-    if (count !== -Errno.EAGAIN || typeof connection === "number") {
-      return Promise.reject(new SystemError(-count, syscall));
-    }
-    return new ReceiveWait(syscall, this, handle.readers, connection, target, options).promise;
-  }
-
-  async borrow(socket: Socket, options?: WaitOptions): Promise<ReceivedBytes | undefined> {
-    refuse("borrow", this, options);
-    const handle = handleOf(socket, "borrow");
-    const received = handle.tryBorrow();
-    if (typeof received !== "number") return received;
-    const connection = handle.connected();
-    if (received !== -Errno.EAGAIN || typeof connection === "number") throw new SystemError(-received, "borrow");
-    return new BorrowWait(this, handle.readers, connection, options).promise;
-  }
-
-  // Many sockets.
-
-  trySelect(want: { read?: readonly Socket[]; write?: readonly Socket[] }): Readiness {
-    const readable = handlesOf(want.read).filter((handle) => handle.readable);
-    const writable = handlesOf(want.write).filter((handle) => handle.writable);
-    return { readable, writable };
-  }
-
-  async select(
-    want: { read?: readonly Socket[]; write?: readonly Socket[] },
-    options?: WaitOptions,
-  ): Promise<Readiness> {
-    refuse("select", this, options);
-    const now = this.trySelect(want);
-    if (now.readable.length + now.writable.length > 0 || options?.timeoutMs === 0) return now;
-    return new SelectWait(this, handlesOf(want.read), handlesOf(want.write), options).promise;
-  }
-
   #requireRunning(syscall: string): void {
     if (this.#life === "running") return;
     throw canceled(new SystemError(Errno.ECANCELED, syscall, "its thread has ended"), this.signal?.reason);
   }
-}
-
-function refuse(syscall: string, scope: WaitScope, options: WaitOptions | undefined): void {
-  const refused = refusal(syscall, scope, options);
-  if (refused !== undefined) throw refused;
-}
-
-function asHandle(socket: Socket): SocketHandle | undefined {
-  return socket instanceof SocketHandle ? socket : undefined;
-}
-
-function notASocket(syscall: string): SystemError {
-  return new SystemError(Errno.ENOTSOCK, syscall, "that is not a socket of this system");
-}
-
-/** @throws SystemError ENOTSOCK */
-function handleOf(socket: Socket, syscall: string): SocketHandle {
-  if (socket instanceof SocketHandle) return socket;
-  throw notASocket(syscall);
-}
-
-/** @throws SystemError EBADF: waiting for a socket that is closed already makes no sense. */
-function handlesOf(sockets: readonly Socket[] | undefined): SocketHandle[] {
-  return (sockets ?? []).map((socket) => {
-    const handle = handleOf(socket, "select");
-    handle.requireOpen("select");
-    return handle;
-  });
-}
-
-/** @throws SystemError ENOTCONN, EBADF */
-function connectionOf(socket: Socket, syscall: string): VsockConnection {
-  const connection = handleOf(socket, syscall).connected();
-  if (typeof connection === "number") throw new SystemError(-connection, syscall);
-  return connection;
 }
 
 /** @throws SystemError EINVAL, EBADF */
