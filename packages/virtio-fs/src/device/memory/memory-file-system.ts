@@ -347,9 +347,7 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   #modified(inode: MemoryInode): void {
-    const now = this.#now();
-    inode.mtime = now;
-    inode.ctime = now;
+    this.#tree.modified(inode);
   }
 }
 

@@ -17,6 +17,7 @@ export function addFileAt(tree: Tree, space: Space, path: string, content: strin
   if (!isFile(inode)) return;
   const bytes = typeof content === "string" ? text.encode(content) : content;
   inode.content.data.truncate(0);
+  tree.modified(inode); // a guest that has the old content cached must be able to tell
   if (bytes.length === 0) return;
   const written = inode.content.data.write(0, [bytes]);
   if (written < bytes.length) throw new SystemError(Errno.ENOSPC, "addFile", `${path}: ${bytes.length} bytes`);

@@ -233,6 +233,13 @@ export class Tree {
     this.#touched(directory, inode);
   }
 
+  /** The inode's data changed just now. */
+  modified(inode: MemoryInode): void {
+    const time = this.#now();
+    inode.mtime = time;
+    inode.ctime = time;
+  }
+
   #touched(directory: DirectoryInode, inode: MemoryInode): void {
     const time = this.#now();
     directory.mtime = time;
