@@ -139,7 +139,7 @@ export class Walk {
   async #lookup(cancel: Cancellation | undefined): Promise<number> {
     const name = this.#rest[this.#rest.length - 1];
     if (name === undefined) return STEPPED;
-    if (!this.#guessed) this.#askAhead();
+    if (!this.#guessed && this.#trust === "cache") this.#askAhead();
     const found = await this.#tree.lookup(this.node, name, cancel);
     if (typeof found === "number") return found;
     this.#rest.pop();
@@ -157,7 +157,7 @@ export class Walk {
       const name = this.#rest[i];
       if (name === undefined || name === "." || name === "..") return;
       const cached = this.#tree.names.get(parent, name);
-      const stale = this.#trust === "ask" || (cached !== undefined && now >= cached.validUntil);
+      const stale = cached !== undefined && now >= cached.validUntil;
       const first = i === this.#rest.length - 1;
       if (stale && !first && !this.#tree.isAsking(parent, name)) void this.#askUnused(parent, name);
       const next = cached?.node;
