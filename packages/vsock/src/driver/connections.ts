@@ -1,0 +1,156 @@
+/** The connections of one driver, from the first packet to the last: who is there, who has something to send, whose time is up. */
+import type { Cid, Port, VsockAddress } from "../address.ts";
+import { type Endpoint, Signal } from "../connection/endpoint.ts";
+import { ConnectionTable } from "../connection/table.ts";
+import { Turns } from "../connection/turns.ts";
+import { Connection, type ConnectionOwner, News } from "./connection.ts";
+import type { DriverSettings } from "./options.ts";
+import type { Reporter } from "./reporter.ts";
+import type { MutableStats } from "./stats.ts";
+
+/** Waiting for credit: ask again after this, then after twice as long each time, in milliseconds. */
+const ASK_AGAIN_MS = 20;
+const ASK_AGAIN_MAX_MS = 1280;
+
+/** Who this guest is; may change with TRANSPORT_RESET. */
+export interface Identity {
+  cid: Cid;
+}
+
+export class Connections {
+  readonly table: ConnectionTable<Connection> = new ConnectionTable();
+  /** Connections with something to send. */
+  readonly senders: Turns<Connection> = new Turns(1);
+  readonly #owner: ConnectionOwner;
+  readonly #settings: DriverSettings;
+  readonly #stats: MutableStats;
+  readonly #identity: Identity;
+  readonly #reporter: Reporter;
+  readonly #wake: () => void;
+
+  constructor(
+    owner: ConnectionOwner,
+    settings: DriverSettings,
+    stats: MutableStats,
+    identity: Identity,
+    reporter: Reporter,
+    wake: () => void,
+  ) {
+    this.#owner = owner;
+    this.#settings = settings;
+    this.#stats = stats;
+    this.#identity = identity;
+    this.#reporter = reporter;
+    this.#wake = wake;
+  }
+
+  /** Ends all of them, without a word to the peers: they know, or are gone. */
+  endAll(wish: "transport-reset" | "peer-gone"): void {
+    for (const connection of this.table.all()) {
+      this.signalled(connection, connection.endpoint.request(wish));
+      this.table.remove(connection); // also those that owed an RST
+    }
+  }
+
+  /** Starts the connect timer. */
+  limitConnect(connection: Connection, timeoutMs: number): void {
+    if (timeoutMs === Number.POSITIVE_INFINITY) return;
+    connection.timer = this.#settings.clock.after(timeoutMs, () => this.#timeOut(connection));
+  }
+
+  add(port: Port, peer: VsockAddress, endpoint: Endpoint): Connection {
+    const local: VsockAddress = { cid: this.#identity.cid, port };
+    const connection = new Connection(this.#owner, local, peer, endpoint, this.#settings.txPath);
+    this.table.add(connection);
+    this.senders.add(connection);
+    return connection;
+  }
+
+  signalled(connection: Connection, signals: number): void {
+    let news = 0;
+    if ((signals & Signal.Connected) !== 0) {
+      connection.timer?.cancel();
+      this.countOpened(connection);
+      news |= News.Connected;
+    }
+    if ((signals & (Signal.Data | Signal.InboundEnded)) !== 0) news |= News.Readable;
+    if ((signals & Signal.OutboundRefused) !== 0) {
+      connection.dropQueued();
+      news |= News.Writable;
+    }
+    if ((signals & Signal.Credit) !== 0) this.#creditCame(connection);
+    if ((signals & Signal.Closed) !== 0) this.#closed(connection);
+    if (news !== 0) this.#reporter.announce(connection, news);
+    this.settle(connection);
+  }
+
+  /** After something happened to a connection: also, has it something to send? */
+  settle(connection: Connection): void {
+    this.account(connection);
+    if (connection.endpoint.wantsToSend) this.senders.add(connection);
+  }
+
+  /** Is it over, is it out of credit? */
+  account(connection: Connection): void {
+    const { endpoint } = connection;
+    if (endpoint.finished) this.table.remove(connection);
+    if (connection.creditStalledAt < 0 && endpoint.blockedOnCredit) {
+      connection.creditStalledAt = this.#settings.clock.now();
+      this.#stats.creditStalls++;
+    }
+  }
+
+  #creditCame(connection: Connection): void {
+    connection.askTimer?.cancel();
+    connection.askTimer = undefined;
+    connection.askDelayMs = 0;
+    this.#endCreditStall(connection);
+    if (connection.canWrite()) this.#reporter.announce(connection, News.Writable);
+  }
+
+  #endCreditStall(connection: Connection): void {
+    if (connection.creditStalledAt < 0) return;
+    this.#stats.creditStallMs += this.#settings.clock.now() - connection.creditStalledAt;
+    connection.creditStalledAt = -1;
+  }
+
+  countOpened(connection: Connection): void {
+    connection.counted = true;
+    this.#stats.connectionsOpened++;
+    this.#stats.connectionsOpen++;
+  }
+
+  #closed(connection: Connection): void {
+    connection.timer?.cancel();
+    connection.askTimer?.cancel();
+    this.#endCreditStall(connection);
+    connection.dropQueued();
+    if (connection.counted) this.#stats.connectionsOpen--;
+    connection.counted = false;
+    if (connection.error !== 0) connection.waitsFor?.remove(connection);
+    this.#reporter.announce(connection, News.Readable | News.Writable | News.Closed);
+  }
+
+  #timeOut(connection: Connection): void {
+    this.signalled(connection, connection.endpoint.request("timeout"));
+    this.#wake();
+  }
+
+  startCloseTimer(connection: Connection): void {
+    connection.timer?.cancel();
+    const { clock, closeTimeoutMs } = this.#settings;
+    connection.timer = clock.after(closeTimeoutMs, () => this.#timeOut(connection));
+  }
+
+  /** Some peers answer a CREDIT_REQUEST, but do not tell by themselves when their user has read. */
+  askAgainLater(connection: Connection): void {
+    connection.askTimer?.cancel();
+    connection.askDelayMs = Math.min(ASK_AGAIN_MAX_MS, connection.askDelayMs * 2 || ASK_AGAIN_MS);
+    connection.askTimer = this.#settings.clock.after(connection.askDelayMs, () => {
+      if (!connection.endpoint.blockedOnCredit) return;
+      connection.endpoint.askAgain();
+      this.settle(connection);
+      this.#wake();
+    });
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * The way out: packets owed, then data, of one connection after the other, into the TX ring as long as it has room. Waits
+ * for the ring, for credit and for packet memory are counted here.
+ */
+import type { DmaBuffer } from "@toril/memory";
+import type { Timer } from "@toril/virtio/platform";
+import type { DriverQueue } from "@toril/virtqueue";
+import { OwedResets } from "../connection/owed-resets.ts";
+import { Turns } from "../connection/turns.ts";
+import { PacketHeader } from "../wire/header.ts";
+import { MAX_PAYLOAD, Op, SocketType } from "../wire/ops.ts";
+import { type Connection, News } from "./connection.ts";
+import type { Connections, Identity } from "./connections.ts";
+import type { DriverSettings } from "./options.ts";
+import type { PacketBuffer, SendChunk } from "./packet.ts";
+import type { PacketPool } from "./packet-pool.ts";
+import type { Reporter } from "./reporter.ts";
+import type { MutableStats } from "./stats.ts";
+import type { Token } from "./token.ts";
+import type { TxRing } from "./tx-ring.ts";
+
+/** Out of guest memory that is not ours to wait for: look again after this, in milliseconds. */
+const MEMORY_RETRY_MS = 10;
+
+export interface TransmitterParts {
+  readonly settings: DriverSettings;
+  readonly queue: DriverQueue<Token>;
+  readonly tx: TxRing;
+  readonly packets: PacketPool;
+  readonly ringBuffers: PacketPool;
+  readonly stats: MutableStats;
+  readonly identity: Identity;
+  readonly connections: Connections;
+  readonly reporter: Reporter;
+  readonly wake: () => void;
+  /** Shows the device what was handed over. */
+  readonly publish: () => void;
+}
+
+export class Transmitter {
+  /** RSTs owed to strangers. */
+  readonly owedResets: OwedResets = new OwedResets();
+  /** `paused`: nothing is handed over. */
+  state: "open" | "paused" = "open";
+  readonly #settings: DriverSettings;
+  readonly #queue: DriverQueue<Token>;
+  readonly #tx: TxRing;
+  readonly #packets: PacketPool;
+  readonly #ringBuffers: PacketPool;
+  readonly #stats: MutableStats;
+  readonly #identity: Identity;
+  readonly #connections: Connections;
+  readonly #reporter: Reporter;
+  readonly #wake: () => void;
+  readonly #publish: () => void;
+  /** Connections that wait for packet memory. */
+  readonly #memoryWaiters = new Turns<Connection>(4);
+  readonly #outgoing = new PacketHeader();
+  #memoryReturned = false;
+  #memoryTimer: Timer | undefined;
+  #ringFullSince = -1;
+
+  constructor(parts: TransmitterParts) {
+    this.#settings = parts.settings;
+    this.#queue = parts.queue;
+    this.#tx = parts.tx;
+    this.#packets = parts.packets;
+    this.#ringBuffers = parts.ringBuffers;
+    this.#stats = parts.stats;
+    this.#identity = parts.identity;
+    this.#connections = parts.connections;
+    this.#reporter = parts.reporter;
+    this.#wake = parts.wake;
+    this.#publish = parts.publish;
+    this.#tx.onChunkReturned = (chunk) => this.chunkReturned(chunk);
+  }
+
+  get hasToSend(): boolean {
+    return this.#connections.senders.length > 0 || this.owedResets.length > 0;
+  }
+
+  /** Asks the device to say when it has used packets, if somebody waits for that. `true`: do not sleep. */
+  arm(): boolean {
+    const waits = !this.#tx.hasRoom || this.#tx.holdsLent || this.#memoryWaiters.length > 0;
+    const work = waits && this.#queue.armUsedNotifications();
+    return work || (this.#tx.hasRoom && this.hasToSend);
+  }
+
+  /** Stops the timers. */
+  close(): void {
+    this.state = "paused";
+    this.#memoryTimer?.cancel();
+  }
+
+  send(): boolean {
+    let sent = false;
+    while (this.hasToSend && this.#haveRoom()) {
+      sent = true;
+      if (this.owedResets.take(this.#outgoing)) {
+        this.#outgoing.srcCid = this.#identity.cid;
+        this.#tx.sendControl(this.#outgoing);
+        this.#stats.resetsSent++;
+        continue;
+      }
+      const connection = this.#connections.senders.next();
+      if (connection !== undefined && this.#sendOne(connection)) this.#connections.senders.add(connection);
+    }
+    return sent;
+  }
+
+  /** Takes back what the device has used; memory comes back with it. */
+  reclaim(): boolean {
+    if (this.#tx.reclaim() === 0) return false;
+    this.#memoryReturned = true;
+    this.#queue.suppressUsedNotifications();
+    return true;
+  }
+
+  /** Room in the ring; keeps the account of when there was none. */
+  #haveRoom(): boolean {
+    if (this.#tx.hasRoom || (this.reclaim() && this.#tx.hasRoom)) {
+      if (this.#ringFullSince >= 0) {
+        this.#stats.ringFullMs += this.#settings.clock.now() - this.#ringFullSince;
+        this.#ringFullSince = -1;
+      }
+      return true;
+    }
+    if (this.#ringFullSince < 0) {
+      this.#ringFullSince = this.#settings.clock.now();
+      this.#stats.ringFullStalls++;
+    }
+    return false;
+  }
+
+  /** One packet of one connection. Whether it has another. */
+  #sendOne(connection: Connection): boolean {
+    const { endpoint } = connection;
+    const header = this.#outgoing;
+    const chunk = connection.sending.first;
+    let limit = chunk === undefined ? 0 : Math.min(chunk.remaining, MAX_PAYLOAD);
+    let ringBuffer: PacketBuffer | undefined;
+    if (chunk?.source.kind === "packet" && connection.txPath === "two-copy" && endpoint.wantsToSendData) {
+      ringBuffer = this.#ringBuffers.take(limit);
+      if (ringBuffer !== undefined) limit = Math.min(limit, ringBuffer.capacity);
+      else if (this.#ringBuffers.out > 0) {
+        // One comes back with the next used packet: not lost, and not first in line any more.
+        this.#memoryWaiters.add(connection);
+        limit = 0;
+      } // With no memory for any, the packet goes as it is: one copy less, as the counters will show.
+    }
+    const op = endpoint.take(header, limit);
+    if (op === 0) {
+      if (ringBuffer !== undefined) this.#ringBuffers.put(ringBuffer);
+      this.#connections.account(connection);
+      return false;
+    }
+    header.srcCid = this.#identity.cid;
+    header.dstCid = connection.peerCid;
+    header.srcPort = connection.localPort;
+    header.dstPort = connection.peerPort;
+    header.type = SocketType.Stream;
+    if (op === Op.Rw && chunk !== undefined) {
+      this.#stats.txPayloadBytes += header.len;
+      if (ringBuffer === undefined) this.#tx.sendInPlace(header, chunk);
+      else this.#tx.sendCopied(header, chunk, ringBuffer);
+      connection.sending.advance(header.len);
+      if (chunk.over && chunk.inRing === 0) this.chunkReturned(chunk);
+      if (connection.wantsWrite && connection.canWrite()) this.#reporter.announce(connection, News.Writable);
+    } else {
+      if (ringBuffer !== undefined) this.#ringBuffers.put(ringBuffer);
+      this.#tx.sendControl(header);
+      this.#controlSent(connection, op);
+    }
+    this.#connections.account(connection);
+    return endpoint.wantsToSend && (limit > 0 || !endpoint.wantsToSendData);
+  }
+
+  #controlSent(connection: Connection, op: Op): void {
+    switch (op) {
+      case Op.CreditUpdate:
+        this.#stats.creditUpdatesSent++;
+        break;
+      case Op.CreditRequest:
+        this.#stats.creditRequestsSent++;
+        this.#connections.askAgainLater(connection);
+        break;
+      case Op.Rst:
+        this.#stats.resetsSent++;
+        break;
+      case Op.Shutdown:
+        if (connection.endpoint.state.kind === "closing") this.#connections.startCloseTimer(connection);
+        break;
+      default:
+        break;
+    }
+  }
+
+  sendNow(connection: Connection): void {
+    // Not before those who wait for the ring.
+    if (this.state === "paused" || this.#ringFullSince >= 0) {
+      this.#connections.settle(connection);
+      return;
+    }
+    // A wish of the user may be granted from inside `tell` or between polls: never more than the ring takes.
+    let more = true;
+    while (more && this.#haveRoom()) more = this.#sendOne(connection);
+    if (more) this.#connections.senders.add(connection);
+    this.#publish();
+  }
+
+  blockedOn(connection: Connection, what: "credit" | "memory"): void {
+    if (what === "credit") {
+      this.#connections.settle(connection);
+      return;
+    }
+    this.#memoryWaiters.add(connection);
+    if (this.#packets.out > 0 || this.#memoryTimer !== undefined) return;
+    this.#memoryTimer = this.#settings.clock.after(MEMORY_RETRY_MS, () => {
+      this.#memoryTimer = undefined;
+      this.#memoryReturned = true;
+      this.#wake();
+    });
+  }
+
+  chunkReturned(chunk: SendChunk): void {
+    const { source } = chunk;
+    this.#memoryReturned = true;
+    if (source.kind === "packet") this.#packets.put(source.buffer);
+    else this.#endLoan(source.buffer, source.onReturned);
+  }
+
+  #endLoan(buffer: DmaBuffer, onReturned: (() => void) | undefined): void {
+    buffer.giveBack();
+    if (onReturned !== undefined) this.#reporter.returned(onReturned);
+  }
+
+  wakeMemoryWaiters(): boolean {
+    if (!this.#memoryReturned || this.#memoryWaiters.length === 0) return false;
+    this.#memoryReturned = false;
+    for (let left = this.#memoryWaiters.length; left > 0; left--) {
+      const connection = this.#memoryWaiters.next();
+      if (connection === undefined) break;
+      this.#connections.settle(connection);
+      if (connection.canWrite()) this.#reporter.announce(connection, News.Writable);
+      else if (connection.wantsWrite && connection.endpoint.sendable > 0) this.blockedOn(connection, "memory");
+    }
+    return true;
+  }
+}
