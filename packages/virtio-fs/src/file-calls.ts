@@ -8,8 +8,15 @@ import type { File } from "./driver/file.ts";
 
 export type FilePath = string | Uint8Array;
 
+/**
+ * How long a call may wait; for ever unless told. The device is asked to cut the request short (FUSE_INTERRUPT), and the
+ * call ends at once, whatever the device does: but a transfer to or from a *guest buffer* ends only when the device has
+ * given the buffer back, because until then it may still write there.
+ */
 export interface FileWaitOptions {
+  /** Milliseconds; then ETIMEDOUT. */
   readonly timeoutMs?: number;
+  /** Ends the wait with ECANCELED, `cause` being the signal's reason. */
   readonly signal?: AbortSignalLike;
 }
 
@@ -64,7 +71,7 @@ export interface FileSystemStat {
   readonly maxNameLength: number;
 }
 
-/** A run of file bytes that lies in the guest's file cache. Read it, lend it to a socket, then `release`. */
+/** A run of file bytes that lies in the guest's file cache. Read it, lend it to a socket, then `unpin` it. */
 export interface FilePiece {
   readonly buffer: DmaBuffer;
   readonly offset: number;
@@ -76,14 +83,18 @@ export interface FileCalls {
   close(file: File): Promise<void>;
   /** At the file's position, which moves. 0 at the end of the file. */
   read(file: File, target: Uint8Array | FilePiece, options?: FileWaitOptions): Promise<number>;
-  /** At `position`; the file's own does not move. A guest buffer is filled by the device itself: no copy. */
+  /**
+   * At `position`; the file's own does not move. Fewer bytes than asked for only at the end of the file. A guest buffer
+   * is filled by the device itself, without a copy, and lent to it meanwhile.
+   */
   pread(file: File, target: Uint8Array | FilePiece, position: number, options?: FileWaitOptions): Promise<number>;
   write(file: File, source: Uint8Array | FilePiece, options?: FileWaitOptions): Promise<number>;
   pwrite(file: File, source: Uint8Array | FilePiece, position: number, options?: FileWaitOptions): Promise<number>;
   seek(file: File, offset: number, from?: "start" | "current" | "end"): Promise<number>;
   /**
    * Cached bytes at `position`, at most `length` and at least one unless at the end of the file (`undefined`). Read
-   * through the device when absent or out of date. The piece is pinned for the caller until `unpin`.
+   * through the device when absent or out of date. The piece is pinned for the caller until `unpin`; its bytes stay as
+   * they are, also when the file changes. It ends with a block of the cache (64 KiB) at the latest.
    */
   pin(file: File, position: number, length: number, options?: FileWaitOptions): Promise<FilePiece | undefined>;
   /** The same when the cache has it and it is valid: no wait, no allocation beyond the piece; -EAGAIN otherwise. */

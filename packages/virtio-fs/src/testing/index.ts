@@ -14,3 +14,4 @@ export {
   words,
   writeArguments,
 } from "./fuse-requests.ts";
+export { type ScriptedAnswer, ScriptedFuseDevice, type ScriptedRequest } from "./scripted-fuse-device.ts";
