@@ -323,6 +323,23 @@ describe("bounds", () => {
     expect(fs.usage.pathDescriptors).toBeLessThanOrEqual(5);
   });
 
+  test("a rename between two deep directories that both have to be opened again", () => {
+    const path = directory();
+    for (const side of ["from", "to"])
+      mkdirSync(join(path, side, ...Array.from({ length: 8 }, () => "d")), { recursive: true });
+    writeFileSync(join(path, "from/d/d/d/d/d/d/d/d/file"), "x");
+    const fs = serve(path, { access: "writable", maxPathDescriptors: 4 });
+    const down = (side: string): NodeId => {
+      let node = fs.lookup(ROOT_NODE, name(side)).node;
+      for (let i = 0; i < 8; i++) node = fs.lookup(node, name("d")).node;
+      return node;
+    };
+    const [from, to] = [down("from"), down("to")];
+    for (let i = 0; i < 4; i++) fs.mkdir(ROOT_NODE, name(`other-${i}`), 0o755);
+    fs.rename(from, name("file"), to, name("moved"), 0);
+    expect(readdirSync(join(path, "to/d/d/d/d/d/d/d/d"))).toEqual(["moved"]);
+  });
+
   test("open handles are limited: EMFILE, and room again after a release", () => {
     const path = directory();
     writeFileSync(join(path, "a"), "x");
