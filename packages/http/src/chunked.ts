@@ -2,7 +2,7 @@
  * The chunked transfer coding (RFC 9112 §7.1), decoded in place: each `feed` names one run of body bytes in what it was
  * given. Extensions and trailer fields are checked, limited and dropped.
  */
-import { COLON, CR, FIELD_VALUE, HEX, LF, SEMICOLON, SPACE, TAB, TOKEN_LOWER } from "./chars.ts";
+import { COLON, CR, FIELD_VALUE, HEX, LF, SEMICOLON, SPACE, spells, TAB, TOKEN_LOWER } from "./chars.ts";
 import type { RequestFailure } from "./failure.ts";
 import type { ParserLimits } from "./limits.ts";
 
@@ -34,6 +34,9 @@ const BACKSLASH = 0x5c;
 /** 12 digits are 2^48: more than any body, and exact in a number. */
 const MAX_SIZE_DIGITS = 12;
 
+const FRAMING_NAMES = ["transfer-encoding", "content-length", "host"];
+const LONGEST_FRAMING_NAME = 17;
+
 const failure = (reason: string, status = 400): RequestFailure => ({ status, reason });
 const Fail = {
   SIZE: failure("a chunk size is not a hexadecimal number"),
@@ -41,6 +44,7 @@ const Fail = {
   EXTENSIONS: failure("the chunk extensions are too long"),
   LINE_END: failure("a line of the chunked body does not end in CR LF"),
   TRAILER: failure("a trailer field is not well formed"),
+  FRAMING: failure("a trailer field frames or routes the message"),
   TRAILERS: failure("the trailer fields are too long", 431),
 } as const;
 
@@ -58,6 +62,9 @@ export class ChunkedDecoder {
   #digits = 0;
   #extensionBytes = 0;
   #trailerBytes = 0;
+  /** The beginning of a trailer field's name, in lower case. */
+  readonly #name = new Uint8Array(LONGEST_FRAMING_NAME + 1);
+  #nameLength = 0;
 
   constructor(limits: ParserLimits) {
     this.#limits = limits;
@@ -213,11 +220,19 @@ export class ChunkedDecoder {
       case At.TRAILER_START:
         if (byte === CR) this.#at = At.END_LF;
         else if (byte === SPACE || byte === TAB || TOKEN_LOWER[byte] === 0) this.#fail(Fail.TRAILER);
-        else this.#at = At.TRAILER_NAME;
+        else {
+          this.#at = At.TRAILER_NAME;
+          this.#name[0] = TOKEN_LOWER[byte] as number;
+          this.#nameLength = 1;
+        }
         return;
       case At.TRAILER_NAME:
-        if (byte === COLON) this.#at = At.TRAILER_VALUE;
+        if (byte === COLON) this.#endOfTrailerName();
         else if (TOKEN_LOWER[byte] === 0) this.#fail(Fail.TRAILER);
+        else {
+          if (this.#nameLength < this.#name.length) this.#name[this.#nameLength] = TOKEN_LOWER[byte] as number;
+          this.#nameLength++;
+        }
         return;
       case At.TRAILER_VALUE:
         if (byte === CR) this.#at = At.TRAILER_LF;
@@ -230,6 +245,13 @@ export class ChunkedDecoder {
         }
         this.#at = At.TRAILER_START;
     }
+  }
+
+  /** RFC 9110 §6.5.1: what frames or routes a message cannot stand behind it. */
+  #endOfTrailerName(): void {
+    const forbidden = FRAMING_NAMES.some((name) => spells(this.#name, 0, this.#nameLength, name));
+    if (forbidden) this.#fail(Fail.FRAMING);
+    else this.#at = At.TRAILER_VALUE;
   }
 
   #fail(reason: RequestFailure): void {

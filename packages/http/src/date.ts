@@ -26,11 +26,12 @@ export function parseHttpDate(text: string): number | undefined {
   if (month < 0) return undefined;
   const date = new Date(0);
   date.setUTCFullYear(Number(year), month, Number(day));
+  // A day that its month does not have would have moved the date on.
+  if (date.getUTCDate() !== Number(day) || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) {
+    return undefined;
+  }
   // A leap second is written 60: it is the next second.
-  date.setUTCHours(Number(hour), Number(minute), Number(second), 0);
-  const inRange = Number(hour) < 24 && Number(minute) < 60 && Number(second) <= 60 && Number(day) > 0;
-  const dayExists = new Date(Date.UTC(2000, month + 1, 0)).getUTCDate() >= Number(day);
-  return inRange && dayExists ? date.getTime() : undefined;
+  return date.setUTCHours(Number(hour), Number(minute), Number(second), 0);
 }
 
 /** The `Date` field's value, made anew once a second. */

@@ -1,8 +1,8 @@
 /** The fields of one request, as places in the bytes of its head. Strings are made when they are asked for. */
-import { latin1, spells } from "./chars.ts";
+import { latin1, spells, TAB } from "./chars.ts";
 
-/** nameStart, nameEnd, valueStart, valueEnd. */
-const WORDS = 4;
+/** nameStart, nameEnd, valueStart, valueEnd, lineEnd. */
+const WORDS = 5;
 
 export class FieldTable {
   count = 0;
@@ -21,13 +21,14 @@ export class FieldTable {
   }
 
   /** `false` when the table is full. */
-  add(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): boolean {
+  add(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, lineEnd: number): boolean {
     if (this.count === this.#max) return false;
     const at = this.count * WORDS;
     this.#places[at] = nameStart;
     this.#places[at + 1] = nameEnd;
     this.#places[at + 2] = valueStart;
     this.#places[at + 3] = valueEnd;
+    this.#places[at + 4] = lineEnd;
     this.count++;
     return true;
   }
@@ -47,6 +48,13 @@ export class FieldTable {
 
   valueEnd(index: number): number {
     return this.#place(index, 3);
+  }
+
+  /** Whether a tab stands anywhere behind the field's name: in the value, or around it. */
+  hasTab(index: number): boolean {
+    const end = this.#place(index, 4);
+    for (let i = this.#place(index, 1); i < end; i++) if (this.bytes[i] === TAB) return true;
+    return false;
   }
 
   name(index: number): string {

@@ -8,6 +8,7 @@ const Fail = {
   LENGTH: failure(400, "Content-Length is not a number"),
   LENGTHS: failure(400, "Content-Length is given more than once"),
   LENGTH_AND_CODING: failure(400, "Content-Length and Transfer-Encoding are both given"),
+  TAB: failure(400, "a tab in a field that frames the message"),
   CODINGS: failure(400, "Transfer-Encoding is given more than once"),
   CODING_1_0: failure(400, "Transfer-Encoding in an HTTP/1.0 request"),
   CODING_NOT_CHUNKED: failure(400, "the last transfer coding is not chunked"),
@@ -65,11 +66,13 @@ export class Framing {
         case 14:
           if (!table.isNamed(index, "content-length")) break;
           lengths++;
-          wrong = this.#length(index);
+          wrong = table.hasTab(index) ? Fail.TAB : this.#length(index);
           break;
         case 17:
           if (!table.isNamed(index, "transfer-encoding")) break;
           codings++;
+          // RFC 9110 §5.5 trims it like a space; llhttp does not, and reads "chunked<tab>" as another coding.
+          if (table.hasTab(index)) return Fail.TAB;
           wrong = minorVersion === 0 ? Fail.CODING_1_0 : this.#coding(index);
           break;
         default:

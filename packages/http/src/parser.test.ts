@@ -147,6 +147,10 @@ describe("RFC 9112 refusals", () => {
       [501, `POST / HTTP/1.1\r\n${H}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`],
       [501, `POST / HTTP/1.1\r\n${H}Transfer-Encoding: identity\r\n\r\n`],
       [501, `POST / HTTP/1.1\r\n${H}Transfer-Encoding:\r\n\r\n`],
+      [400, `POST / HTTP/1.1\r\n${H}Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n`],
+      [400, `POST / HTTP/1.1\r\n${H}Transfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n`],
+      [400, `POST / HTTP/1.1\r\n${H}Content-Length: 0\t\r\n\r\n`],
+      [0, `POST / HTTP/1.1\r\n${H}Transfer-Encoding:  chunked  \r\n\r\n0\r\n\r\n`],
       [400, `POST / HTTP/1.1\r\n${H}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n`],
     ],
     "§7.1 chunked": [
@@ -172,6 +176,10 @@ describe("RFC 9112 refusals", () => {
       ["0\r\nX : a\r\n\r\n", 400],
       ["0\r\n X: a\r\n\r\n", 400],
       ["0\r\nX: a\n\r\n", 400],
+      ["0\r\nTransfer-Encoding: identity\r\n\r\n", 400],
+      ["0\r\ncontent-Length: 1\r\n\r\n", 400],
+      ["0\r\nHost: b\r\n\r\n", 400],
+      ["0\r\nTransfer-Encodings: b\r\n\r\n", 0],
       [`0\r\nX: ${"a".repeat(PARSER_LIMITS.trailerBytes)}\r\n\r\n`, 431],
       ["1;a=b;c\r\na\r\n0;d\r\nX: a\r\nY:\r\n\r\n", 0],
     ].map(([body, status]) => [

@@ -246,7 +246,7 @@ export class RequestParser {
   }
 
   #endOfField(): void {
-    if (!this.fields.add(this.#mark, this.#nameEnd, this.#valueStart, this.#valueEnd)) {
+    if (!this.fields.add(this.#mark, this.#nameEnd, this.#valueStart, this.#valueEnd, this.#length)) {
       this.#fail(Fail.FIELDS);
       return;
     }

@@ -45,32 +45,43 @@ function codePoint(text: string, index: number): number {
   return point > 0xffff ? point : REPLACEMENT;
 }
 
-/** The text of UTF-8 bytes; ill-formed sequences become U+FFFD. For when no TextCodec was given. */
+/**
+ * The text of UTF-8 bytes, for when no TextCodec was given. What is ill-formed becomes U+FFFD, one for each longest run that
+ * could have begun a character: as TextDecoder does.
+ */
 export function readUtf8(bytes: Uint8Array): string {
   let text = "";
   for (let i = 0; i < bytes.length; ) {
     const first = bytes[i] as number;
-    const more =
-      first < 0x80
-        ? 0
-        : first >= 0xc2 && first < 0xe0
-          ? 1
-          : first >= 0xe0 && first < 0xf0
-            ? 2
-            : first >= 0xf0 && first < 0xf5
-              ? 3
-              : -1;
-    let point = more === 0 ? first : first & (0x3f >> more);
+    const more = followers(first);
+    let point = first & (more === 0 ? 0x7f : 0x3f >> more);
     let taken = 1;
-    while (taken <= more && ((bytes[i + taken] ?? 0) & 0xc0) === 0x80) {
+    while (taken <= more && continues(first, taken, bytes[i + taken] ?? 0)) {
       point = (point << 6) | ((bytes[i + taken] as number) & 0x3f);
       taken++;
     }
-    const whole = more >= 0 && taken === more + 1;
-    const shortest = more < 2 || point >= (more === 2 ? 0x800 : 0x1_0000);
-    const scalar = point <= 0x10_ffff && (point < 0xd800 || point > 0xdfff);
-    text += String.fromCodePoint(whole && shortest && scalar ? point : REPLACEMENT);
+    text += String.fromCodePoint(taken === more + 1 ? point : REPLACEMENT);
     i += taken;
   }
   return text;
+}
+
+/** Bytes that follow a first byte; -1: it cannot be first. */
+function followers(first: number): number {
+  if (first < 0x80) return 0;
+  if (first < 0xc2 || first > 0xf4) return -1;
+  return first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+}
+
+/** Unicode 15 table 3-7: the second byte keeps out overlong forms, surrogates, and what lies beyond U+10FFFF. */
+function continues(first: number, place: number, byte: number): boolean {
+  let low = 0x80;
+  let high = 0xbf;
+  if (place === 1) {
+    if (first === 0xe0) low = 0xa0;
+    else if (first === 0xed) high = 0x9f;
+    else if (first === 0xf0) low = 0x90;
+    else if (first === 0xf4) high = 0x8f;
+  }
+  return byte >= low && byte <= high;
 }

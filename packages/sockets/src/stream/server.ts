@@ -4,8 +4,9 @@ import { SystemError } from "@toril/virtio/platform";
 import type { SocketCalls } from "../calls.ts";
 import type { Socket } from "../socket.ts";
 import { LoopHold } from "./loop-hold.ts";
-import { nodeError } from "./node-error.ts";
-import { SocketStream, type StreamAddress, streamAddress, wasClosed } from "./socket-stream.ts";
+import { nodeError, wasClosed } from "./node-error.ts";
+import { SocketStream } from "./socket-stream.ts";
+import { type StreamAddress, streamAddress } from "./stream-options.ts";
 
 export interface ServerOptions {
   readonly sockets: SocketCalls;

@@ -3,41 +3,20 @@
  * connection has taken its bytes, and bytes are received only as fast as they are read, so that a slow reader holds the
  * peer back by the protocol's own means.
  */
-import { Duplex, type DuplexOptions } from "node:stream";
+import { Duplex } from "node:stream";
 import { Errno, SystemError } from "@toril/virtio/platform";
 import type { SocketCalls } from "../calls.ts";
 import type { Socket } from "../socket.ts";
+import { IdleTimer } from "./idle-timer.ts";
 import { LoopHold } from "./loop-hold.ts";
-import { nodeError } from "./node-error.ts";
-
-export interface SocketStreamOptions {
-  /** The system calls that the stream makes. */
-  readonly sockets: SocketCalls;
-  /** A connected socket, which is the stream's from now on. Without it: call `connect`. */
-  readonly socket?: Socket;
-  /** Keep the writable side open when the peer ends its own; `false` unless told, as with net.Socket. */
-  readonly allowHalfOpen?: boolean;
-  readonly highWaterMark?: number;
-  /** Destroys the stream. */
-  readonly signal?: AbortSignal;
-}
-
-export interface ConnectStreamOptions {
-  /** The peer's context id. */
-  readonly cid: number;
-  readonly port: number;
-  readonly localPort?: number;
-  /** Milliseconds for connecting; then an ETIMEDOUT error. */
-  readonly connectTimeoutMs?: number;
-}
-
-/** What `address()` returns: net.AddressInfo's shape, with the context id in `address` as text. */
-export interface StreamAddress {
-  readonly address: string;
-  readonly family: "vsock";
-  readonly port: number;
-  readonly cid: number;
-}
+import { asError, codeOf, messageOf, nodeError, wasClosed } from "./node-error.ts";
+import {
+  type ConnectStreamOptions,
+  duplexOptions,
+  type SocketStreamOptions,
+  type StreamAddress,
+  streamAddress,
+} from "./stream-options.ts";
 
 type WriteCallback = (error?: Error | null) => void;
 
@@ -50,15 +29,13 @@ type State =
 export class SocketStream extends Duplex {
   /** Bytes received so far. */
   bytesRead = 0;
-  /** Milliseconds of `setTimeout`. */
-  timeout: number | undefined = undefined;
   readonly #sockets: SocketCalls;
   readonly #hold = new LoopHold();
   #state: State = { kind: "idle" };
   #bytesTaken = 0;
   #addresses: { local: StreamAddress; remote: StreamAddress } | undefined;
   #reading: "no" | "yes" = "no";
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #idle = new IdleTimer(() => this.emit("timeout"));
 
   constructor(options: SocketStreamOptions) {
     super(duplexOptions(options));
@@ -114,7 +91,7 @@ export class SocketStream extends Duplex {
       remote: streamAddress(this.#sockets.getpeername(socket)),
     };
     this.#hold.open();
-    this.#active();
+    this.#idle.touch();
   }
 
   /** Runs `act` when the stream is connected; never when it is destroyed before. */
@@ -142,7 +119,7 @@ export class SocketStream extends Duplex {
           if (typeof received === "object") received.release();
           return;
         }
-        this.#active();
+        this.#idle.touch();
         if (typeof received === "number") throw new SystemError(-received, "read");
         if (received === undefined) {
           this.push(null);
@@ -183,7 +160,7 @@ export class SocketStream extends Duplex {
   }
 
   #send(socket: Socket, bytes: Uint8Array, done: WriteCallback): void {
-    this.#active();
+    this.#idle.touch();
     const count = this.#sockets.trySend(socket, bytes);
     if (count > 0) this.#bytesTaken += count;
     if (count === bytes.length) {
@@ -197,7 +174,7 @@ export class SocketStream extends Duplex {
     this.#sockets.send(socket, count > 0 ? bytes.subarray(count) : bytes).then(
       (sent) => {
         this.#bytesTaken += sent;
-        this.#active();
+        this.#idle.touch();
         done();
       },
       (error: unknown) => done(nodeError(codeOf(error), "write", messageOf(error))),
@@ -220,7 +197,7 @@ export class SocketStream extends Duplex {
     const state = this.#state;
     this.#state = { kind: "closed" };
     this.#hold.close();
-    clearTimeout(this.#timer);
+    this.#idle.stop();
     if (state.kind === "open" || state.kind === "connecting") {
       try {
         this.#sockets.close(state.socket);
@@ -291,34 +268,18 @@ export class SocketStream extends Duplex {
     return this.#addresses?.local ?? {};
   }
 
-  /** Emits `timeout` after so many milliseconds without a byte in either direction; 0 turns it off. */
-  setTimeout(milliseconds: number, listener?: () => void): this {
-    if (!Number.isFinite(milliseconds) || milliseconds < 0) {
-      throw new RangeError(`a timeout of ${milliseconds} ms: use a number from 0 up`);
-    }
-    this.timeout = milliseconds === 0 ? undefined : milliseconds;
-    if (listener !== undefined && milliseconds === 0) this.off("timeout", listener);
-    else if (listener !== undefined) this.once("timeout", listener);
-    this.#active();
-    return this;
+  /** Milliseconds of `setTimeout`. */
+  get timeout(): number | undefined {
+    return this.#idle.milliseconds;
   }
 
-  /** Something happened: the idle timer begins anew. */
-  #active(): void {
-    if (this.timeout === undefined || this.destroyed) {
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
-    } else if (this.#timer === undefined || this.#timerMs !== this.timeout) {
-      clearTimeout(this.#timer);
-      this.#timerMs = this.timeout;
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        this.emit("timeout");
-      }, this.timeout);
-      this.#timer.unref();
-    } else this.#timer.refresh();
+  /** Emits `timeout` after so many milliseconds without a byte in either direction; 0 turns it off. */
+  setTimeout(milliseconds: number, listener?: () => void): this {
+    this.#idle.set(milliseconds);
+    if (listener !== undefined && milliseconds === 0) this.off("timeout", listener);
+    else if (listener !== undefined) this.once("timeout", listener);
+    return this;
   }
-  #timerMs = 0;
 
   /** Small writes are sent at once, not held back to be joined. */
   setNoDelay(noDelay = true): this {
@@ -358,37 +319,4 @@ export class SocketStream extends Duplex {
     } else this.destroy(nodeError("ERR_SOCKET_CLOSED", "reset"));
     return this;
   }
-}
-
-function duplexOptions({ allowHalfOpen = false, highWaterMark, signal }: SocketStreamOptions): DuplexOptions {
-  return {
-    allowHalfOpen,
-    // `close` is emitted by us, with whether there was an error.
-    emitClose: false,
-    autoDestroy: true,
-    decodeStrings: true,
-    ...(highWaterMark === undefined ? {} : { highWaterMark }),
-    ...(signal === undefined ? {} : { signal }),
-  };
-}
-
-export function streamAddress({ cid, port }: { cid: number; port: number }): StreamAddress {
-  return { address: String(cid), family: "vsock", port, cid };
-}
-
-/** The socket was closed by somebody else than the stream. */
-export function wasClosed(error: unknown): boolean {
-  return error instanceof SystemError && (error.errno === Errno.EBADF || error.errno === Errno.ECANCELED);
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof SystemError ? error.code : "EIO";
-}
-
-function messageOf(error: unknown): string | undefined {
-  return error instanceof Error ? error.message : undefined;
 }
