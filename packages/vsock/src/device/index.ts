@@ -1,4 +1,5 @@
-/** The vsock device. Reading order: api.ts, vsock-device.ts, guest-connection.ts, inbound.ts, outbound.ts, rx-writer.ts. */
+/** The vsock device. Reading order: api.ts, vsock-device.ts, from-guest.ts, inbound.ts, to-guest.ts, guest-connection.ts. */
 export type { GuestBytes, GuestStream, HostHandler, HostPortHandler } from "./api.ts";
+export type { VsockDeviceOptions } from "./options.ts";
 export type { VsockDeviceStats } from "./stats.ts";
-export { VsockDevice, type VsockDeviceOptions } from "./vsock-device.ts";
+export { VsockDevice } from "./vsock-device.ts";

@@ -10,7 +10,8 @@ import { guestCid, HOST_CID, type Port, port } from "../address.ts";
 import { createLoopback, RawGuest, type RawReceived } from "../testing/index.ts";
 import { Op, opName, QueueIndex } from "../wire/ops.ts";
 import type { GuestBytes, GuestStream, HostHandler } from "./api.ts";
-import { VsockDevice, type VsockDeviceOptions } from "./vsock-device.ts";
+import type { VsockDeviceOptions } from "./options.ts";
+import { VsockDevice } from "./vsock-device.ts";
 
 interface Rig {
   readonly device: VsockDevice;
