@@ -213,6 +213,23 @@ describe("connections", () => {
   });
 });
 
+it("requests that came together are answered together: nothing is awaited between them", async () => {
+  const harness = new Harness(hello);
+  const client = await harness.connect();
+  await harness.network.quiet();
+  client.send(get("/").repeat(10));
+  const [connection] = harness.guestDriver.connections;
+  harness.network.poll();
+  const sends: number[] = [];
+  for (let turn = 0; turn < 10; turn++) {
+    await Promise.resolve();
+    sends.push(connection?.sends ?? 0);
+  }
+  // All or none after any turn of the microtask queue; and the bytes wake the thread within a few.
+  expect(new Set(sends)).toEqual(new Set([0, 10]));
+  expect(sends[4]).toBe(10);
+});
+
 describe("request bodies", () => {
   it("by length and chunked, whole, streamed, as text", async () => {
     const harness = new Harness(async (request) => {
