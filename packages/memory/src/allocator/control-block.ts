@@ -21,6 +21,7 @@ export const PAGES_WORD = 1;
 export const HEAD_WORD = 2;
 export const CONTROL_BYTES = 16;
 export const END_OF_LIST = 0;
+export const LINK_BYTES = 4;
 
 /** Where the pages of a heap start whose range starts at `base`. */
 export function firstPageOf(base: GuestAddress): GuestAddress {

@@ -39,9 +39,9 @@ export class Guard {
     this.#paint(offset + this.#blocks.length(handle), offset + this.#blocks.capacity(handle), CANARY);
   }
 
-  /** The damage behind a block, when there is some. */
-  inspect(handle: number, offset: number): HeapError | undefined {
-    const end = offset + this.#blocks.length(handle);
+  /** The damage behind a block, when there is some. The first `skipped` bytes of the block are not looked at. */
+  inspect(handle: number, offset: number, skipped = 0): HeapError | undefined {
+    const end = offset + Math.max(skipped, this.#blocks.length(handle));
     return this.#findDamage(end, offset + this.#blocks.capacity(handle));
   }
 

@@ -59,13 +59,9 @@ export function held(address: GuestAddress, holder: number): HeapError {
     const what = `the block at guest address ${address} belongs to nobody who could free it this way`;
     return new HeapError("ERR_HEAP_HELD", address, what, "free it by its address");
   }
-  const owner = holder === HELD_BY_DMA_BUFFER ? "a DmaBuffer" : "an arena";
-  return new HeapError(
-    "ERR_HEAP_HELD",
-    address,
-    `the block at guest address ${address} belongs to ${owner}`,
-    `free ${owner.split(" ")[1]} instead`,
-  );
+  const owner = holder === HELD_BY_DMA_BUFFER ? "DmaBuffer" : "arena";
+  const what = `the block at guest address ${address} belongs to ${owner === "arena" ? "an" : "a"} ${owner}`;
+  return new HeapError("ERR_HEAP_HELD", address, what, `free the ${owner} instead`);
 }
 
 /** The canaries behind a block were changed. */

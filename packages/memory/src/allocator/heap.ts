@@ -10,7 +10,7 @@ import type { GuestAddress } from "../guest-address.ts";
 import type { GuestMemory } from "../guest-memory.ts";
 import { Arena, type ArenaOptions } from "./arena.ts";
 import { Blocks, HELD_BY_ADDRESS, HELD_BY_ARENA, HELD_BY_DMA_BUFFER, NO_ROOM } from "./blocks.ts";
-import { firstPageOf } from "./control-block.ts";
+import { firstPageOf, LINK_BYTES } from "./control-block.ts";
 import { GUARD_BYTES, Guard } from "./guard.ts";
 import { type HeapError, held, noBlock } from "./heap-error.ts";
 import { type HeapStats, heapStats } from "./heap-stats.ts";
@@ -49,7 +49,8 @@ export class Heap implements DmaAllocator {
   readonly #guardBytes: number;
   readonly #name: string;
   readonly #freeDma: (buffer: DmaBuffer) => void = (buffer) => this.#release(buffer.address, HELD_BY_DMA_BUFFER);
-  readonly #dropIncoming = (handle: number, offset: number): HeapError | undefined => this.#drop(handle, offset);
+  readonly #dropIncoming = (handle: number, offset: number): HeapError | undefined =>
+    this.#drop(handle, offset, LINK_BYTES);
   #bytesInUse = 0;
   #peakBytesInUse = 0;
   #blocksInUse = 0;
@@ -245,13 +246,13 @@ export class Heap implements DmaAllocator {
       const offset = blocks.takeSmall(bytes, alignment, length, holder);
       if (offset !== NO_ROOM) return offset;
     }
-    const offset = small
-      ? blocks.takeSmallFromNewSlab(bytes, alignment, length, holder)
-      : blocks.takeLarge(bytes, alignment, length, holder);
-    if (offset !== NO_ROOM || blocks.slabs.trim() === 0) return offset;
-    return small
-      ? blocks.takeSmallFromNewSlab(bytes, alignment, length, holder)
-      : blocks.takeLarge(bytes, alignment, length, holder);
+    const takePages = (): number => {
+      const offset = small ? blocks.takeSmallFromNewSlab(bytes, alignment, length, holder) : NO_ROOM;
+      // Where no run is long enough for a slab, one may still be long enough for the block alone.
+      return offset === NO_ROOM ? blocks.takeLarge(bytes, alignment, length, holder) : offset;
+    };
+    const offset = takePages();
+    return offset === NO_ROOM && blocks.slabs.trim() > 0 ? takePages() : offset;
   }
 
   #require(address: GuestAddress, holder: number): number {
@@ -266,9 +267,9 @@ export class Heap implements DmaAllocator {
     if (damage !== undefined) throw damage;
   }
 
-  /** Frees a block; the damage behind it, when there is some. */
-  #drop(handle: number, offset: number): HeapError | undefined {
-    const damage = this.#guard?.inspect(handle, offset);
+  /** Frees a block whose first `linkBytes` another core wrote; the damage behind it, when there is some. */
+  #drop(handle: number, offset: number, linkBytes = 0): HeapError | undefined {
+    const damage = this.#guard?.inspect(handle, offset, linkBytes);
     this.#guard?.paintFreed(handle, offset);
     this.#blocksInUse--;
     this.#bytesInUse -= this.#blocks.length(handle);
