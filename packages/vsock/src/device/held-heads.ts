@@ -1,21 +1,29 @@
 /**
- * TX heads whose bytes handlers are still reading. The ring is shared by all connections, so there is a bound on what
- * they hold together: half the descriptors. The other half always moves.
+ * TX heads whose bytes handlers are still reading. Ring and packet memory are shared by all connections of the guest, so
+ * there is a bound on what stalled handlers hold together: half the descriptors, and HELD_BYTES. The rest always moves.
  */
 import type { Chain, DeviceQueue } from "@toril/virtqueue";
 import type { MutableDeviceStats } from "./stats.ts";
+
+/**
+ * A driver that lends its packets (one-copy, zero-copy) has so much less memory for everyone else: a quarter of what ours
+ * takes for packets. Found with 300 clients that had stopped reading: 78 heads held 4 MiB, and nobody could send.
+ */
+const HELD_BYTES = 1_048_576;
 
 /** One head, and how many runs of it are out. */
 export class HeldHead {
   readonly head: number;
   readonly descriptors: number;
+  readonly bytes: number;
   /** When it was taken, in the clock's milliseconds. */
   readonly since: number;
   runs = 0;
 
-  constructor(head: number, descriptors: number, since: number) {
+  constructor(head: number, descriptors: number, bytes: number, since: number) {
     this.head = head;
     this.descriptors = descriptors;
+    this.bytes = bytes;
     this.since = since;
   }
 }
@@ -27,6 +35,7 @@ export class HeldHeads {
   readonly #stats: MutableDeviceStats;
   readonly #completed: () => void;
   #descriptors = 0;
+  #bytes = 0;
   #active = true;
 
   /** @param completed a head went back to the guest: publish it soon. */
@@ -39,19 +48,21 @@ export class HeldHeads {
 
   /** Whether one more chain may be held: it may be direct, then each of its segments takes a descriptor. */
   hasRoomFor(chain: Chain): boolean {
-    return this.#descriptors + chain.count <= this.#limit;
+    return this.#descriptors + chain.count <= this.#limit && this.#bytes + chain.readableBytes <= HELD_BYTES;
   }
 
   hold(chain: Chain, now: number): HeldHead {
     this.#descriptors += chain.count;
+    this.#bytes += chain.readableBytes;
     this.#stats.headsHeld++;
-    return new HeldHead(chain.head, chain.count, now);
+    return new HeldHead(chain.head, chain.count, chain.readableBytes, now);
   }
 
   giveBack(held: HeldHead): void {
     this.#stats.headsHeld--;
     if (!this.#active) return;
     this.#descriptors -= held.descriptors;
+    this.#bytes -= held.bytes;
     this.#queue.complete(held.head, 0);
     this.#completed();
   }
