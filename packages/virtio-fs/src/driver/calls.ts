@@ -1,6 +1,6 @@
 /** The file system calls of one thread: checks what the caller gives, waits for as long as he likes, throws errnos. */
 import type { GuestMemory } from "@toril/memory";
-import { type AbortSignalLike, type Clock, Errno, SystemError } from "@toril/virtio/platform";
+import { type AbortSignalLike, type Clock, Errno } from "@toril/virtio/platform";
 import type {
   DirectoryEntry,
   FileCalls,
@@ -13,17 +13,19 @@ import type {
 } from "../file-calls.ts";
 import type { AttributeCalls } from "./attribute-calls.ts";
 import { toBytes } from "./byte-string.ts";
-import { Cancellation } from "./cancellation.ts";
+import { callError, checkPin, checkTransfer, isClosed, isPath, openFile, type Target } from "./call-checks.ts";
+import { CallRunner } from "./call-runner.ts";
+import type { Cancellation } from "./cancellation.ts";
 import type { DirectoryReader } from "./directory-reader.ts";
-import { type File, OpenFile } from "./file.ts";
-import { type FileReader, PinnedPiece } from "./file-reader.ts";
+import type { File, OpenFile } from "./file.ts";
+import type { FileReader } from "./file-reader.ts";
 import type { FileWriter } from "./file-writer.ts";
 import type { GuestBuffers } from "./guest-buffers.ts";
 import type { NameChanges } from "./name-changes.ts";
 import type { Opener } from "./opener.ts";
 import type { Operations } from "./operations.ts";
 import type { PathCache } from "./path-cache.ts";
-import { showPath } from "./paths.ts";
+import { PinnedPiece } from "./pinned-piece.ts";
 import type { Resolver } from "./resolver.ts";
 import type { Tree } from "./tree.ts";
 
@@ -44,30 +46,25 @@ export interface CallParts {
   readonly buffers: GuestBuffers;
 }
 
-/**
- * When a cancelled call ends: `at-once`, whatever the device still does; or `returned`, when the device has given back
- * the caller's own buffer, which it is told to hurry with.
- */
-type Settling = "at-once" | "returned";
-type Target = FilePath | File;
-
 export class ThreadFileCalls implements FileCalls {
   readonly #parts: CallParts;
-  readonly #signal: AbortSignalLike | undefined;
+  readonly #run: CallRunner;
 
   constructor(parts: CallParts, signal: AbortSignalLike | undefined) {
     this.#parts = parts;
-    this.#signal = signal;
+    this.#run = new CallRunner(parts.clock, signal);
   }
 
   open(path: FilePath, options: OpenOptions = {}): Promise<File> {
     const run = (cancel: Cancellation | undefined) => this.#parts.opener.open(path, options, cancel);
-    return this.#call("open", path, options, "at-once", run);
+    return this.#run.call("open", path, options, "at-once", run);
   }
 
-  close(file: File): Promise<void> {
+  async close(file: File): Promise<void> {
     // Not to be cancelled: whatever happens, the file is closed.
-    return this.#finish("close", file, this.#parts.opener.close(this.#own("close", file)));
+    const own = this.#own("close", file);
+    const result = await this.#parts.opener.close(own);
+    if (result < 0) throw callError(result, "close", file);
   }
 
   async read(file: File, target: Uint8Array | FilePiece, options?: FileWaitOptions): Promise<number> {
@@ -86,15 +83,15 @@ export class ThreadFileCalls implements FileCalls {
     options: FileWaitOptions = {},
   ): Promise<number> {
     const own = this.#own("read", file);
-    if (!own.readable) throw this.#error(-Errno.EBADF, "read", file);
-    this.#checkRange("read", file, position, target);
+    if (!own.readable) throw callError(-Errno.EBADF, "read", file);
+    checkTransfer(this.#parts.memory, "read", file, position, target);
     if (target.length === 0) return 0;
     if (target instanceof Uint8Array) {
-      return this.#call("read", file, options, "at-once", (cancel) =>
+      return this.#run.call("read", file, options, "at-once", (cancel) =>
         this.#parts.reader.readInto(own, target, position, cancel),
       );
     }
-    return this.#call("read", file, options, "returned", (cancel) =>
+    return this.#run.call("read", file, options, "returned", (cancel) =>
       this.#parts.reader.readDirect(own, target, position, cancel),
     );
   }
@@ -122,16 +119,16 @@ export class ThreadFileCalls implements FileCalls {
     const own = this.#own("seek", file);
     const base = from === "start" ? 0 : from === "current" ? own.position : (await this.stat(file)).size;
     const position = base + offset;
-    if (!Number.isSafeInteger(position) || position < 0) throw this.#error(-Errno.EINVAL, "seek", file);
+    if (!Number.isSafeInteger(position) || position < 0) throw callError(-Errno.EINVAL, "seek", file);
     own.position = position;
     return position;
   }
 
   pin(file: File, position: number, length: number, options: FileWaitOptions = {}): Promise<FilePiece | undefined> {
     const own = this.#own("pin", file);
-    if (!own.readable) return Promise.reject(this.#error(-Errno.EBADF, "pin", file));
-    this.#checkPin(file, position, length);
-    return this.#call("pin", file, options, "at-once", async (cancel) => {
+    if (!own.readable) return Promise.reject(callError(-Errno.EBADF, "pin", file));
+    checkPin(file, position, length);
+    return this.#run.call("pin", file, options, "at-once", async (cancel) => {
       const piece = await this.#parts.reader.pin(own, position, length, cancel);
       if (cancel?.cancelled !== true || !(piece instanceof PinnedPiece)) return piece;
       piece.unpin(); // nobody waits for it any more
@@ -140,10 +137,11 @@ export class ThreadFileCalls implements FileCalls {
   }
 
   tryPin(file: File, position: number, length: number): FilePiece | undefined | number {
-    if (!(file instanceof OpenFile) || file.owner !== this.#parts.opener) throw foreign("pin");
-    if (file.closed || !file.readable) return -Errno.EBADF;
-    this.#checkPin(file, position, length);
-    return this.#parts.reader.tryPin(file, position, length);
+    if (isClosed(file)) return -Errno.EBADF;
+    const own = this.#own("pin", file);
+    if (!own.readable) return -Errno.EBADF;
+    checkPin(file, position, length);
+    return this.#parts.reader.tryPin(own, position, length);
   }
 
   unpin(piece: FilePiece): void {
@@ -155,7 +153,7 @@ export class ThreadFileCalls implements FileCalls {
   stat(target: Target, options: FileWaitOptions = {}): Promise<FileStat> {
     if (isPath(target)) return this.#stat("stat", target, "node", options);
     const own = this.#own("stat", target);
-    return this.#call("stat", target, options, "at-once", (cancel) => this.#parts.attributes.statFile(own, cancel));
+    return this.#run.call("stat", target, options, "at-once", (cancel) => this.#parts.attributes.statFile(own, cancel));
   }
 
   lstat(path: FilePath, options: FileWaitOptions = {}): Promise<FileStat> {
@@ -165,6 +163,7 @@ export class ThreadFileCalls implements FileCalls {
   tryStat(target: Target): FileStat | number {
     const { tree, paths, clock } = this.#parts;
     if (!isPath(target)) {
+      if (isClosed(target)) return -Errno.EBADF;
       const own = this.#own("stat", target);
       return tree.tryStat(own.node) ?? -Errno.EAGAIN;
     }
@@ -177,38 +176,38 @@ export class ThreadFileCalls implements FileCalls {
 
   readdir(path: FilePath, options: FileWaitOptions & { plus?: boolean } = {}): Promise<DirectoryEntry[]> {
     const plus = options.plus === true;
-    return this.#call("readdir", path, options, "at-once", (cancel) =>
+    return this.#run.call("readdir", path, options, "at-once", (cancel) =>
       this.#parts.directories.readdir(path, plus, cancel),
     );
   }
 
   mkdir(path: FilePath, permissions = 0o755): Promise<void> {
-    return this.#do("mkdir", path, (cancel) => this.#parts.names.mkdir(path, permissions, cancel));
+    return this.#run.do("mkdir", path, (cancel) => this.#parts.names.mkdir(path, permissions, cancel));
   }
 
   unlink(path: FilePath): Promise<void> {
-    return this.#do("unlink", path, (cancel) => this.#parts.names.unlink(path, cancel));
+    return this.#run.do("unlink", path, (cancel) => this.#parts.names.unlink(path, cancel));
   }
 
   rmdir(path: FilePath): Promise<void> {
-    return this.#do("rmdir", path, (cancel) => this.#parts.names.rmdir(path, cancel));
+    return this.#run.do("rmdir", path, (cancel) => this.#parts.names.rmdir(path, cancel));
   }
 
   rename(from: FilePath, to: FilePath, options: { noReplace?: boolean; exchange?: boolean } = {}): Promise<void> {
-    return this.#do("rename", from, (cancel) => this.#parts.names.rename(from, to, options, cancel), to);
+    return this.#run.do("rename", from, (cancel) => this.#parts.names.rename(from, to, options, cancel), to);
   }
 
   link(existing: FilePath, path: FilePath): Promise<void> {
-    return this.#do("link", existing, (cancel) => this.#parts.names.link(existing, path, cancel), path);
+    return this.#run.do("link", existing, (cancel) => this.#parts.names.link(existing, path, cancel), path);
   }
 
   symlink(target: string | Uint8Array, path: FilePath): Promise<void> {
-    return this.#do("symlink", target, (cancel) => this.#parts.names.symlink(target, path, cancel), path);
+    return this.#run.do("symlink", target, (cancel) => this.#parts.names.symlink(target, path, cancel), path);
   }
 
   readlink(path: FilePath): Promise<Uint8Array> {
     const { resolver, tree } = this.#parts;
-    return this.#call("readlink", path, {}, "at-once", (cancel) =>
+    return this.#run.call("readlink", path, {}, "at-once", (cancel) =>
       resolver.at(path, "link", cancel, async ({ node }) => {
         if (!node.isSymlink) return -Errno.EINVAL;
         const target = await tree.readlink(node, cancel);
@@ -219,36 +218,38 @@ export class ThreadFileCalls implements FileCalls {
 
   truncate(target: Target, size: number): Promise<void> {
     const { attributes } = this.#parts;
-    if (!Number.isSafeInteger(size) || size < 0) return Promise.reject(this.#error(-Errno.EINVAL, "truncate", target));
-    if (isPath(target)) return this.#do("truncate", target, (cancel) => attributes.truncate(target, size, cancel));
+    if (!Number.isSafeInteger(size) || size < 0) return Promise.reject(callError(-Errno.EINVAL, "truncate", target));
+    if (isPath(target)) return this.#run.do("truncate", target, (cancel) => attributes.truncate(target, size, cancel));
     const own = this.#own("truncate", target);
-    if (!own.writable) return Promise.reject(this.#error(-Errno.EINVAL, "truncate", target));
-    return this.#do("truncate", target, (cancel) => attributes.truncateFile(own, size, cancel));
+    if (!own.writable) return Promise.reject(callError(-Errno.EINVAL, "truncate", target));
+    return this.#run.do("truncate", target, (cancel) => attributes.truncateFile(own, size, cancel));
   }
 
   chmod(path: FilePath, permissions: number): Promise<void> {
-    return this.#do("chmod", path, (cancel) => this.#parts.attributes.chmod(path, permissions, cancel));
+    return this.#run.do("chmod", path, (cancel) => this.#parts.attributes.chmod(path, permissions, cancel));
   }
 
   utimes(path: FilePath, atime: number | "now" | undefined, mtime: number | "now" | undefined): Promise<void> {
-    return this.#do("utimes", path, (cancel) => this.#parts.attributes.utimes(path, atime, mtime, cancel));
+    return this.#run.do("utimes", path, (cancel) => this.#parts.attributes.utimes(path, atime, mtime, cancel));
   }
 
   fsync(file: File, options: { dataOnly?: boolean } = {}): Promise<void> {
     const own = this.#own("fsync", file);
     const what = options.dataOnly === true ? "data" : "all";
-    return this.#do("fsync", file, async (cancel) => {
+    return this.#run.do("fsync", file, async (cancel) => {
       const result = await this.#parts.operations.fsync(own.node.id, own.handle, what, cancel);
       return result === -Errno.ENOSYS ? 0 : result; // as Linux: there is nothing to be synced
     });
   }
 
   statfs(path: FilePath = "/"): Promise<FileSystemStat> {
-    return this.#call("statfs", path, {}, "at-once", (cancel) => this.#parts.attributes.statfs(path, cancel));
+    return this.#run.call("statfs", path, {}, "at-once", (cancel) => this.#parts.attributes.statfs(path, cancel));
   }
 
   #stat(syscall: string, path: FilePath, goal: "node" | "link", options: FileWaitOptions): Promise<FileStat> {
-    return this.#call(syscall, path, options, "at-once", (cancel) => this.#parts.attributes.stat(path, goal, cancel));
+    return this.#run.call(syscall, path, options, "at-once", (cancel) =>
+      this.#parts.attributes.stat(path, goal, cancel),
+    );
   }
 
   async #write(
@@ -257,110 +258,16 @@ export class ThreadFileCalls implements FileCalls {
     position: number,
     options: FileWaitOptions = {},
   ): Promise<{ readonly count: number; readonly end: number }> {
-    if (!own.writable) throw this.#error(-Errno.EBADF, "write", own);
-    this.#checkRange("write", own, position, source);
+    if (!own.writable) throw callError(-Errno.EBADF, "write", own);
+    checkTransfer(this.#parts.memory, "write", own, position, source);
     if (source.length === 0) return { count: 0, end: position };
     const settling = source instanceof Uint8Array ? "at-once" : "returned";
-    return this.#call("write", own, options, settling, (cancel) =>
+    return this.#run.call("write", own, options, settling, (cancel) =>
       this.#parts.writer.write(own, source, position, cancel),
     );
   }
 
-  #do(
-    syscall: string,
-    what: Target,
-    run: (cancel: Cancellation | undefined) => Promise<number>,
-    second?: FilePath,
-  ): Promise<void> {
-    return this.#call(
-      syscall,
-      what,
-      {},
-      "at-once",
-      async (cancel) => {
-        const result = await run(cancel);
-        return result < 0 ? result : undefined;
-      },
-      second,
-    );
-  }
-
-  /** Runs one call: a negative errno becomes a SystemError, a cancellation ends the wait. */
-  async #call<T>(
-    syscall: string,
-    what: Target,
-    options: FileWaitOptions,
-    settling: Settling,
-    run: (cancel: Cancellation | undefined) => Promise<T | number>,
-    second?: FilePath,
-  ): Promise<T> {
-    if (this.#signal === undefined && options.signal === undefined && options.timeoutMs === undefined) {
-      return this.#result(await run(undefined), syscall, what, second);
-    }
-    const { clock } = this.#parts;
-    const cancel = new Cancellation({ clock, signals: [this.#signal, options.signal], timeoutMs: options.timeoutMs });
-    try {
-      if (cancel.cancelled) throw this.#error(cancel.result, syscall, what, second, cancel.cause);
-      const work = run(cancel);
-      const result = settling === "returned" ? await work : await Promise.race([work, cancel.whenCancelled()]);
-      if (cancel.cancelled && isError(result)) throw this.#error(result, syscall, what, second, cancel.cause);
-      return this.#result(result, syscall, what, second);
-    } finally {
-      cancel.end();
-    }
-  }
-
-  #result<T>(result: T | number, syscall: string, what: Target, second?: FilePath): T {
-    if (isError(result)) throw this.#error(result, syscall, what, second);
-    return result as T;
-  }
-
-  async #finish(syscall: string, what: Target, work: Promise<number>): Promise<void> {
-    const result = await work;
-    if (result < 0) throw this.#error(result, syscall, what);
-  }
-
   #own(syscall: string, file: File): OpenFile {
-    if (!(file instanceof OpenFile) || file.owner !== this.#parts.opener) throw foreign(syscall);
-    if (file.closed) throw this.#error(-Errno.EBADF, syscall, file);
-    return file;
+    return openFile(this.#parts.opener, syscall, file);
   }
-
-  #checkRange(syscall: string, file: File, position: number, bytes: Uint8Array | FilePiece): void {
-    const { length } = bytes;
-    if (!Number.isSafeInteger(position) || position < 0 || !Number.isSafeInteger(position + length)) {
-      throw this.#error(-Errno.EINVAL, syscall, file);
-    }
-    if (bytes instanceof Uint8Array) return;
-    const { buffer, offset } = bytes;
-    if (buffer.memory !== this.#parts.memory)
-      throw new TypeError(`${syscall}: the buffer is not in this machine's memory`);
-    if (!(offset >= 0 && length >= 0 && offset + length <= buffer.length)) {
-      throw new RangeError(`${syscall}: ${length} bytes at ${offset} are not inside a buffer of ${buffer.length}`);
-    }
-  }
-
-  #checkPin(file: File, position: number, length: number): void {
-    if (Number.isSafeInteger(position) && position >= 0 && Number.isSafeInteger(length) && length > 0) return;
-    throw this.#error(-Errno.EINVAL, "pin", file);
-  }
-
-  #error(result: number, syscall: string, what: Target, second?: FilePath, cause?: unknown): SystemError {
-    const first = isPath(what) ? showPath(what) : "an open file";
-    const error = new SystemError(-result, syscall, second === undefined ? first : `${first}, ${showPath(second)}`);
-    if (cause !== undefined) error.cause = cause;
-    return error;
-  }
-}
-
-function isPath(target: Target): target is FilePath {
-  return typeof target === "string" || target instanceof Uint8Array;
-}
-
-function isError(result: unknown): result is number {
-  return typeof result === "number" && result < 0;
-}
-
-function foreign(syscall: string): TypeError {
-  return new TypeError(`${syscall}: the file was not opened with this driver`);
 }

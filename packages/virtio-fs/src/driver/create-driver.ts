@@ -120,7 +120,7 @@ async function startDriver(
   });
   const session = await startSession(engine, interrupts, clock, sessionTimeoutMs);
   memory.pop();
-  const buffers = new GuestBuffers({ allocator, counters, buffersBack: () => engine.buffersBack }, reserve);
+  const buffers = new GuestBuffers({ allocator, clock, counters, buffersBack: () => engine.buffersBack }, reserve);
   const cacheBytes = Math.min(
     options.cache?.bytes ?? DEFAULT_CACHE_BYTES,
     Math.floor(transport.memory.size / LARGEST_CACHE_SHARE),

@@ -3,15 +3,16 @@
  * they are wanted. What is cached is believed while the file's attributes are; then one GETATTR, shared by all who ask,
  * tells whether it still is.
  */
-import type { DmaBuffer } from "@toril/memory";
 import { Errno } from "@toril/virtio/platform";
 import type { FilePiece } from "../file-calls.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { OpenFile } from "./file.ts";
 import { BLOCK_SIZE, type Block, type FileCache } from "./file-cache.ts";
 import { BUFFER_LIMIT, DATA_ALIGNMENT, type GuestBuffers } from "./guest-buffers.ts";
-import type { Operations, Segment } from "./operations.ts";
+import type { Operations } from "./operations.ts";
 import { pump } from "./pieces.ts";
+import { PinnedPiece } from "./pinned-piece.ts";
+import type { Segment } from "./replies.ts";
 import { MAX_DATA_SEGMENTS } from "./request-slot.ts";
 import type { RequestEngine } from "./requests.ts";
 import type { Counters } from "./stats.ts";
@@ -19,28 +20,6 @@ import type { Tree } from "./tree.ts";
 
 /** Pieces of one large transfer that are in flight at once: enough to keep a device busy, few enough to leave room. */
 export const PIECES_IN_FLIGHT = 4;
-
-/** A piece of file data that a caller has until `unpin`: one loan of its buffer. */
-export class PinnedPiece implements FilePiece {
-  readonly buffer: DmaBuffer;
-  readonly offset: number;
-  readonly length: number;
-  #pinned = true;
-
-  constructor(buffer: DmaBuffer, offset: number, length: number) {
-    this.buffer = buffer;
-    this.offset = offset;
-    this.length = length;
-    buffer.lendToRead();
-  }
-
-  /** @throws TypeError when unpinned twice */
-  unpin(): void {
-    if (!this.#pinned) throw new TypeError("this piece of a file was unpinned before");
-    this.#pinned = false;
-    this.buffer.giveBack();
-  }
-}
 
 export interface FileReaderOptions {
   readonly engine: RequestEngine;

@@ -9,8 +9,9 @@ import type { OpenFile } from "./file.ts";
 import type { FileCache } from "./file-cache.ts";
 import { PIECES_IN_FLIGHT } from "./file-reader.ts";
 import { BUFFER_LIMIT, type GuestBuffers } from "./guest-buffers.ts";
-import type { Operations, Segment } from "./operations.ts";
+import type { Operations } from "./operations.ts";
 import { pump } from "./pieces.ts";
+import type { Segment } from "./replies.ts";
 import type { Counters } from "./stats.ts";
 import type { Tree } from "./tree.ts";
 

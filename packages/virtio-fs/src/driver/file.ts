@@ -1,8 +1,8 @@
 /** An open file: opaque to programs, a handle with its position to the driver. */
 import { type Opaque64, OpenFlag, OpenReplyFlag } from "../wire/index.ts";
 import type { Node } from "./nodes.ts";
-import type { OpenReply } from "./operations.ts";
 import type { ReadAhead } from "./read-ahead.ts";
+import type { OpenReply } from "./replies.ts";
 
 /** What `open` returns. It belongs to the driver that opened it; only that driver's calls take it. */
 export interface File {

@@ -4,7 +4,7 @@
  * is kept in reserve, so that a call always goes on, even if nobody else ever frees anything.
  */
 import type { DmaAllocator, DmaBuffer } from "@toril/memory";
-import { Errno } from "@toril/virtio/platform";
+import { type Clock, Errno } from "@toril/virtio/platform";
 import type { Cancellable, Cancellation } from "./cancellation.ts";
 import type { Counters } from "./stats.ts";
 
@@ -15,6 +15,9 @@ export const DATA_ALIGNMENT = 4096;
 
 /** `passing`: comes back by itself, so the reserve may serve. `lasting`: goes to the caller for as long as he likes. */
 export type BufferUse = "passing" | "lasting";
+
+/** Milliseconds between looks for memory that somebody else may have freed, while a call waits for it. */
+const LOOK_AGAIN_MS = 10;
 
 class Waiter implements Cancellable {
   readonly length: number;
@@ -52,6 +55,7 @@ class Waiter implements Cancellable {
 
 export interface GuestBuffersOptions {
   readonly allocator: DmaAllocator;
+  readonly clock: Clock;
   readonly counters: Counters;
   /** Whether buffers that were lent to ended requests are ours again. */
   readonly buffersBack: () => boolean;
@@ -61,16 +65,19 @@ export class GuestBuffers {
   /** Frees cached blocks, at least so many bytes; `false` when nothing can go. Set by who owns the cache. */
   shed: (bytes: number) => boolean = () => false;
   readonly #allocator: DmaAllocator;
+  readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #buffersBack: () => boolean;
   readonly #waiters = new Set<Waiter>();
   readonly #reserve: DmaBuffer;
   #reserveFree = true;
   #closed = 0;
+  #looking = false;
 
   /** @throws SystemError ENOMEM when not even the reserve can be had */
   constructor(options: GuestBuffersOptions, reserve: DmaBuffer) {
     this.#allocator = options.allocator;
+    this.#clock = options.clock;
     this.#counters = options.counters;
     this.#buffersBack = options.buffersBack;
     this.#reserve = reserve;
@@ -100,6 +107,7 @@ export class GuestBuffers {
     this.#counters.memoryWaits++;
     return new Promise((resolve) => {
       new Waiter(this.#waiters, length, use, cancel, resolve);
+      if (this.#waiters.size === 1) this.#lookAgain();
     });
   }
 
@@ -137,6 +145,17 @@ export class GuestBuffers {
       this.#reserveFree = false;
       this.#reserve.free();
     }
+  }
+
+  /** Others share the allocator, on other cores perhaps, and do not tell when they free something. */
+  #lookAgain(): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#clock.after(LOOK_AGAIN_MS, () => {
+      this.#looking = false;
+      this.retry();
+      if (this.#waiters.size > 0) this.#lookAgain();
+    });
   }
 
   #allocate(length: number, use: BufferUse): DmaBuffer | undefined {

@@ -7,33 +7,9 @@ import * as wire from "../wire/index.ts";
 import { type Opaque64, Opcode } from "../wire/index.ts";
 import type { ByteString } from "./byte-string.ts";
 import type { Cancellation } from "./cancellation.ts";
+import { type AttrReply, type EntryReply, noStatfs, type OpenReply, type Segment } from "./replies.ts";
 import { REPLY_AT, type RequestSlot } from "./request-slot.ts";
 import type { RequestEngine } from "./requests.ts";
-
-/** A run of guest memory. */
-export interface Segment {
-  readonly address: number;
-  readonly length: number;
-}
-
-/** A name that was found or made: one lookup was counted, unless its node is 0. */
-export interface EntryReply {
-  readonly entry: wire.EntryOut;
-  /** When the request was sent, on the driver's clock. */
-  readonly sentAt: number;
-}
-
-export interface AttrReply {
-  readonly attr: wire.Attr;
-  readonly validity: wire.Validity;
-  readonly sentAt: number;
-}
-
-export interface OpenReply {
-  readonly handle: Readonly<Opaque64>;
-  /** Bits of OpenReplyFlag. */
-  readonly flags: number;
-}
 
 type Cancel = Cancellation | undefined;
 type Id = Readonly<Opaque64>;
@@ -279,7 +255,7 @@ export class Operations {
     const slot = await this.#begin(Opcode.Statfs, node, cancel);
     if (typeof slot === "number") return slot;
     const result = await this.#engine.send(slot, wire.STATFS_OUT_SIZE, wire.STATFS_OUT_SIZE, cancel);
-    const out = { ...NO_STATFS };
+    const out = noStatfs();
     if (result >= 0) wire.readStatfsOut(slot.bytes, REPLY_AT, out);
     this.#engine.release(slot);
     return result < 0 ? result : out;
@@ -329,14 +305,3 @@ export class Operations {
     return result;
   }
 }
-
-const NO_STATFS: wire.StatfsOut = {
-  blocks: 0,
-  blocksFree: 0,
-  blocksAvailable: 0,
-  files: 0,
-  filesFree: 0,
-  blockSize: 0,
-  nameLength: 0,
-  fragmentSize: 0,
-};

@@ -49,7 +49,7 @@ export class PathCache {
     }
     const found = this.#walk(path);
     // Only what the device's answers say of names is kept: -EAGAIN is not knowing.
-    if (found.result === -Errno.EAGAIN) {
+    if (found.result === -Errno.EAGAIN || found.validUntil <= now) {
       if (known !== undefined) this.#known.delete(path);
     } else {
       this.#remember(path, found);

@@ -10,7 +10,8 @@
 import type { InitializedDevice, InterruptFlags } from "@toril/virtio";
 import { type Clock, Errno, errnoName, type Log } from "@toril/virtio/platform";
 import { opcodeName } from "../wire/index.ts";
-import type { Cancellable, Cancellation } from "./cancellation.ts";
+import type { Cancellation } from "./cancellation.ts";
+import { Flight, SlotWaiter } from "./flights.ts";
 import { HiprioQueue, HiprioSlot } from "./hiprio.ts";
 import { type RequestSlot, UniqueSource } from "./request-slot.ts";
 import type { Counters } from "./stats.ts";
@@ -22,51 +23,6 @@ export const FIRST_REQUEST_POSITION = 1;
 const RESET_LIMIT = 2000;
 
 type Token = RequestSlot | HiprioSlot;
-type Settle = (result: number) => void;
-
-/** A call that waits for a slot. */
-class SlotWaiter implements Cancellable {
-  readonly #cancel: Cancellation | undefined;
-  readonly #resolve: (slot: RequestSlot | number) => void;
-  readonly #queue: Set<SlotWaiter>;
-
-  constructor(queue: Set<SlotWaiter>, cancel: Cancellation | undefined, resolve: (slot: RequestSlot | number) => void) {
-    this.#queue = queue;
-    this.#cancel = cancel;
-    this.#resolve = resolve;
-    queue.add(this);
-    cancel?.join(this);
-  }
-
-  settle(slot: RequestSlot | number): void {
-    this.#queue.delete(this);
-    this.#cancel?.leave(this);
-    this.#resolve(slot);
-  }
-
-  onCancelled(): void {
-    this.settle(this.#cancel?.result ?? -Errno.ECANCELED);
-  }
-}
-
-/** A request between `send` and its reply. */
-class Flight implements Cancellable {
-  readonly slot: RequestSlot;
-  readonly cancel: Cancellation | undefined;
-  readonly settle: Settle;
-  readonly #engine: RequestEngine;
-
-  constructor(engine: RequestEngine, slot: RequestSlot, cancel: Cancellation | undefined, settle: Settle) {
-    this.#engine = engine;
-    this.slot = slot;
-    this.cancel = cancel;
-    this.settle = settle;
-  }
-
-  onCancelled(): void {
-    this.#engine.cancelled(this);
-  }
-}
 
 export interface RequestEngineOptions {
   readonly device: InitializedDevice<Token>;
@@ -183,7 +139,7 @@ export class RequestEngine {
       slot.sentAt = this.#clock.now();
       this.#counters.requests++;
       this.#counters.byOpcode[slot.opcode] = (this.#counters.byOpcode[slot.opcode] ?? 0) + 1;
-      const flight = new Flight(this, slot, cancel, resolve);
+      const flight = new Flight(this.#onCancelled, slot, cancel, resolve);
       this.#flights.set(slot, flight);
       if (this.#unplaced.size > 0 || !this.#place(slot)) {
         this.#counters.ringFullWaits++;
@@ -202,14 +158,14 @@ export class RequestEngine {
   }
 
   /** A caller does not want a request's answer any more. */
-  cancelled(flight: Flight): void {
+  readonly #onCancelled = (flight: Flight): void => {
     if (this.#unplaced.delete(flight)) {
       this.#end(flight, flight.cancel?.result ?? -Errno.ECANCELED);
       return;
     }
     this.hiprio.interrupt(flight.slot.unique);
     this.scheduleFlush();
-  }
+  };
 
   /** Takes replies, places what waited, sends forgets. Whether anything was done. */
   poll(): boolean {

@@ -13,8 +13,9 @@ import type { Cancellation } from "./cancellation.ts";
 import type { GuestBuffers } from "./guest-buffers.ts";
 import { NameCache } from "./names.ts";
 import { type Node, NodeTable } from "./nodes.ts";
-import type { AttrReply, EntryReply, Operations } from "./operations.ts";
+import type { Operations } from "./operations.ts";
 import { PATH_LIMIT } from "./paths.ts";
+import type { AttrReply, EntryReply } from "./replies.ts";
 import type { Counters } from "./stats.ts";
 
 type Cancel = Cancellation | undefined;
