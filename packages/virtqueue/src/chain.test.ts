@@ -17,20 +17,15 @@ function chainOver(
   const bytes = memory.bytes(guestAddress(0), 65_536);
   for (let i = 0; i < bytes.length; i++) bytes[i] = i % 251;
   const chain = new SplitChain({}, memory, 256);
-  chain.begin(0);
   let address = BASE;
   const places: number[] = [];
   for (const [i, length] of [...readable, ...writable].entries()) {
-    chain.append(address, length);
+    chain.set(i, address, length);
     for (let b = 0; b < length; b++) places.push(address + b);
-    if (i < readable.length) {
-      chain.readableCount++;
-      chain.readableBytes += length;
-    } else {
-      chain.writableBytes += length;
-    }
     address += length + 3;
   }
+  const sum = (of: readonly number[]): number => of.reduce((total, length) => total + length, 0);
+  chain.finish(0, readable.length + writable.length, readable.length, sum(readable), sum(writable));
   return {
     memory,
     bytes,

@@ -31,39 +31,20 @@ export class SplitChain implements Chain {
     this.#lengths = new Uint32Array(room);
   }
 
-  /** For the chain reader: empties the chain. */
-  begin(head: number): void {
-    this.head = head;
-    this.count = 0;
-    this.readableCount = 0;
-    this.readableBytes = 0;
-    this.writableBytes = 0;
+  /** For the chain reader: puts segment `i`, which has been checked; `finish` makes it count. */
+  set(i: number, address: number, length: number): void {
+    if (i >= this.#lengths.length) this.#grow();
+    this.#addresses[i] = address;
+    this.#lengths[i] = length;
   }
 
-  /** For the chain reader: a chain of one checked segment; `write` is its WRITE flag, or 0. */
-  fillWithOne(head: number, address: number, length: number, write: number): void {
+  /** For the chain reader: the segments are all there. */
+  finish(head: number, count: number, readableCount: number, readableBytes: number, writableBytes: number): void {
     this.head = head;
-    this.count = 1;
-    if (write === 0) {
-      this.readableCount = 1;
-      this.readableBytes = length;
-      this.writableBytes = 0;
-    } else {
-      this.readableCount = 0;
-      this.readableBytes = 0;
-      this.writableBytes = length;
-    }
-    this.#addresses[0] = address;
-    this.#lengths[0] = length;
-  }
-
-  /** For the chain reader: adds a segment that has been checked. */
-  append(address: number, length: number): void {
-    const at = this.count;
-    if (at === this.#lengths.length) this.#grow();
-    this.#addresses[at] = address;
-    this.#lengths[at] = length;
-    this.count = at + 1;
+    this.count = count;
+    this.readableCount = readableCount;
+    this.readableBytes = readableBytes;
+    this.writableBytes = writableBytes;
   }
 
   /** @throws RangeError when there is no segment `i`. */

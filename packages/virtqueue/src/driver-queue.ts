@@ -20,7 +20,7 @@ import {
   descriptorWords,
   writeDescriptor,
 } from "./descriptor-table.ts";
-import { DriverShadow } from "./driver-shadow.ts";
+import { DriverShadow, type Slot } from "./driver-shadow.ts";
 import { passesEvent } from "./event-idx.ts";
 import { type IndirectOptions, IndirectTables } from "./indirect-tables.ts";
 import type { DriverQueue } from "./queue.ts";
@@ -28,7 +28,8 @@ import { assertQueueSize, DESCRIPTOR_SIZE, type QueueLayout } from "./queue-layo
 import { RegionCache } from "./region-cache.ts";
 import { indexAfter, indexBefore, indexDistance } from "./ring-index.ts";
 import { NO_NOTIFY, UsedRing } from "./used-ring.ts";
-import { type QueueViolation, violation } from "./violation.ts";
+import { usedIndexJump, wrongUsedElement } from "./used-violation.ts";
+import type { QueueViolation } from "./violation.ts";
 
 export interface SplitDriverQueueOptions {
   readonly memory: GuestMemory;
@@ -45,6 +46,7 @@ const MAX_CHAIN_BYTES = 0x1_0000_0000;
 const MAX_SEGMENT_BYTES = 0xffff_ffff;
 
 const NO_CHAIN = -1;
+const DIRECT = -1;
 
 export class SplitDriverQueue<Token> implements DriverQueue<Token> {
   readonly size: number;
@@ -64,11 +66,11 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
   #segments = 0;
   /** Segments still to come; NO_CHAIN when none is open. */
   #remaining = NO_CHAIN;
-  /** The table that the segments go to, the next descriptor to fill there, and where its index 0 is. */
-  #target: Uint32Array;
-  #targetBase = 0;
-  #nextDescriptor = 0;
-  #lastDescriptor = 0;
+  /** A direct chain: the next descriptor to fill, and the one filled last. */
+  #nextSlot: Slot<Token>;
+  #lastSlot: Slot<Token>;
+  /** An indirect chain: how many descriptors of its table are filled; DIRECT otherwise. */
+  #filled = DIRECT;
   #bytes = 0;
   #writableBytes = 0;
 
@@ -102,7 +104,8 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     this.#indirect = indirect === undefined ? undefined : new IndirectTables(indirect, layout.size);
     this.#regions = new RegionCache(memory);
     this.#shadow = new DriverShadow(layout.size);
-    this.#target = this.#table;
+    this.#nextSlot = this.#shadow.firstFree;
+    this.#lastSlot = this.#shadow.firstFree;
     this.#clearRings();
   }
 
@@ -126,18 +129,15 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     if (this.#remaining !== NO_CHAIN) throw this.#drop("a chain was begun before the one before it was ended");
     if (!(segments >= 1 && segments <= this.size && Number.isInteger(segments))) throw this.#wrongCount(segments);
     if (this.#violation !== undefined) return false;
+    const shadow = this.#shadow;
     const indirect = this.#indirect;
-    const head = this.#shadow.firstFree;
     if (indirect !== undefined && segments > 1 && segments <= indirect.maxSegments) {
-      if (this.#shadow.free === 0) return false;
-      this.#target = indirect.words;
-      this.#targetBase = indirect.firstDescriptor(head);
-      this.#nextDescriptor = this.#targetBase;
+      if (shadow.free === 0) return false;
+      this.#filled = 0;
     } else {
-      if (this.#shadow.free < segments) return false;
-      this.#target = this.#table;
-      this.#targetBase = 0;
-      this.#nextDescriptor = head;
+      if (shadow.free < segments) return false;
+      this.#filled = DIRECT;
+      this.#nextSlot = shadow.firstFree;
     }
     this.#segments = segments;
     this.#remaining = segments;
@@ -168,15 +168,15 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     if (token === undefined) throw this.#drop("a token is undefined, which is what poll returns for none");
     this.#remaining = NO_CHAIN;
     const index = this.#nextAvailable;
-    let head: number;
-    if (this.#target === this.#table) {
-      head = this.#shadow.take(this.#segments, this.#lastDescriptor, this.#writableBytes, token);
+    const shadow = this.#shadow;
+    const head = shadow.firstFree;
+    if (this.#filled === DIRECT) {
+      shadow.take(this.#segments, this.#lastSlot, this.#writableBytes, token);
     } else {
-      head = this.#shadow.firstFree;
-      this.#referToTable(head);
-      this.#shadow.take(1, head, this.#writableBytes, token);
+      this.#referToTable(head.index);
+      shadow.take(1, head, this.#writableBytes, token);
     }
-    this.#availableEntries[index & this.#slotMask] = head;
+    this.#availableEntries[index & this.#slotMask] = head.index;
     this.#nextAvailable = indexAfter(index);
   }
 
@@ -200,14 +200,14 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     const at = (index & this.#slotMask) << 1;
     const id = this.#usedElements[at] ?? 0;
     const length = this.#usedElements[at | 1] ?? 0;
-    const shadow = this.#shadow;
-    if (id >= this.size || !shadow.mayReturn(id, length)) {
-      this.#refuseUsed(id, length);
+    const head = id < this.size ? this.#shadow.shown(id) : undefined;
+    if (head === undefined || length > head.writable) {
+      this.#break(wrongUsedElement(index, id, length, this.size, head?.writable));
       return undefined;
     }
     this.#nextUsed = indexAfter(index);
     this.#usedLength = length;
-    return shadow.release(id);
+    return this.#shadow.release(head);
   }
 
   armUsedNotifications(): boolean {
@@ -252,14 +252,19 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     if (!lendable || !this.#regions.holds(address, length)) throw this.#wrongBuffer(address, length);
     this.#bytes += length;
     if (this.#bytes > MAX_CHAIN_BYTES) throw this.#wrongBuffer(address, length);
-    const target = this.#target;
-    const at = this.#nextDescriptor;
-    const next = target === this.#table ? this.#shadow.nextFree(at) : at + 1;
-    const link = remaining === 0 ? flags : descriptorLink(flags | DESCRIPTOR_NEXT, next - this.#targetBase);
-    writeDescriptor(target, at, address, length, link);
-    this.#lastDescriptor = at;
-    this.#nextDescriptor = next;
     this.#remaining = remaining;
+    if (this.#filled === DIRECT) {
+      const slot = this.#nextSlot;
+      const next = slot.next;
+      const link = remaining === 0 ? flags : descriptorLink(flags | DESCRIPTOR_NEXT, next.index);
+      writeDescriptor(this.#table, slot.index, address, length, link);
+      this.#lastSlot = slot;
+      this.#nextSlot = next;
+    } else if (this.#indirect !== undefined) {
+      const at = this.#filled++;
+      const link = remaining === 0 ? flags : descriptorLink(flags | DESCRIPTOR_NEXT, at + 1);
+      this.#indirect.write(this.#shadow.firstFree.index, at, address, length, link);
+    }
   }
 
   /** Fills the one direct descriptor of an indirect chain (§2.7.5.3). */
@@ -276,26 +281,11 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     if (waiting === 0) return false;
     const shown = indexDistance(this.#nextUsed, this.#publishedAvailable);
     if (waiting > shown) {
-      const message = `used.idx went from ${this.#nextUsed} to ${index}, but the device has ${shown} chains`;
-      this.#break(violation("used-index-jump", "2.7.8", message));
+      this.#break(usedIndexJump(this.#nextUsed, index, shown));
       return false;
     }
     this.#seenUsed = index;
     return true;
-  }
-
-  #refuseUsed(id: number, length: number): void {
-    if (id >= this.size) {
-      const message = `used element ${this.#nextUsed} names descriptor ${id} of a table of ${this.size}`;
-      this.#break(violation("used-id-out-of-range", "2.7.8", message));
-    } else if (!this.#shadow.isShown(id)) {
-      const message = `used element ${this.#nextUsed} names chain ${id}, which the device does not have`;
-      this.#break(violation("used-id-not-in-flight", "2.7.8", message));
-    } else {
-      const writable = this.#shadow.writable(id);
-      const message = `used element ${this.#nextUsed} says ${length} bytes written to chain ${id}: ${writable} are writable`;
-      this.#break(violation("used-length-too-long", "2.7.8.2", message));
-    }
   }
 
   #break(problem: QueueViolation): void {

@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { DriverShadow } from "./driver-shadow.ts";
+import { DriverShadow, type Slot } from "./driver-shadow.ts";
 
 /** Takes `held` descriptors as a driver does: along the free list. */
-function take(shadow: DriverShadow<number>, held: number, writable: number, token: number): number[] {
-  const indices = [shadow.firstFree];
-  while (indices.length < held) indices.push(shadow.nextFree(indices.at(-1) ?? 0));
-  shadow.take(held, indices.at(-1) ?? 0, writable, token);
-  return indices;
+function take(shadow: DriverShadow<number>, held: number, writable: number, token: number): Slot<number>[] {
+  const slots = [shadow.firstFree];
+  for (let slot = shadow.firstFree.next; slots.length < held; slot = slot.next) slots.push(slot);
+  shadow.take(held, slots.at(-1) ?? shadow.firstFree, writable, token);
+  return slots;
 }
 
 describe("the driver's shadow", () => {
@@ -16,51 +16,61 @@ describe("the driver's shadow", () => {
     fc.assert(
       fc.property(commands, (steps) => {
         const shadow = new DriverShadow<number>(16, 3);
-        const chains: { token: number; indices: number[] }[] = [];
+        const chains: { token: number; slots: Slot<number>[] }[] = [];
         let token = 0;
         for (const [release, pick, held] of steps) {
-          if (release && chains.length > 0) {
-            const [chain] = chains.splice(pick % chains.length, 1);
-            const head = chain?.indices[0] ?? -1;
-            expect(shadow.mayReturn(head, 7)).toBe(true);
-            expect(shadow.mayReturn(head, 8)).toBe(false);
-            expect(shadow.release(head)).toBe(chain?.token);
-            expect(shadow.mayReturn(head, 0)).toBe(false);
+          const [chain] = release && chains.length > 0 ? chains.splice(pick % chains.length, 1) : [];
+          const [head] = chain?.slots ?? [];
+          if (chain !== undefined && head !== undefined) {
+            expect(shadow.shown(head.index)).toBe(head);
+            expect(shadow.release(head)).toBe(chain.token);
+            expect(shadow.shown(head.index)).toBeUndefined();
           } else if (shadow.free >= held) {
-            const indices = take(shadow, held, 7, token);
-            expect(shadow.mayReturn(indices[0] ?? -1, 0)).toBe(false); // not shown yet
+            const slots = take(shadow, held, 7, token);
+            expect(shadow.shown(slots[0]?.index ?? -1)).toBeUndefined(); // the device can't know it yet
             shadow.published();
-            chains.push({ token: token++, indices });
+            chains.push({ token: token++, slots });
           }
-          const held_ = chains.flatMap(({ indices }) => indices);
-          expect(new Set(held_).size).toBe(held_.length);
-          expect(shadow.free).toBe(16 - held_.length);
+          const taken = chains.flatMap(({ slots }) => slots);
+          expect(new Set(taken).size).toBe(taken.length);
+          expect(shadow.free).toBe(16 - taken.length);
         }
         expect(shadow.reset().sort((a, b) => a - b)).toEqual(chains.map((chain) => chain.token).sort((a, b) => a - b));
         expect(shadow.free).toBe(16);
+        expect(new Set(take(shadow, 16, 0, 0)).size).toBe(16);
       }),
     );
   });
 
   it("tells shown chains from unshown ones when the count of publications starts anew", () => {
     const shadow = new DriverShadow<number>(4, 2);
-    const [early = -1] = take(shadow, 1, 0, 1); // shown by publication 1
+    const isShown = (slot: Slot<number> | undefined): boolean => shadow.shown(slot?.index ?? -1) !== undefined;
+    const [early] = take(shadow, 1, 0, 1); // shown by publication 1
     shadow.published();
     shadow.published();
     shadow.published(); // counting starts anew: the next one is number 1 again
-    const [late = -1] = take(shadow, 1, 0, 2);
-    expect([shadow.isShown(early), shadow.isShown(late)]).toEqual([true, false]);
+    const [late] = take(shadow, 1, 0, 2);
+    expect([isShown(early), isShown(late)]).toEqual([true, false]);
     for (let i = 0; i < 10; i++) {
       shadow.published();
-      expect([shadow.isShown(early), shadow.isShown(late)]).toEqual([true, true]);
+      expect([isShown(early), isShown(late)]).toEqual([true, true]);
     }
+  });
+
+  it("only heads are chains", () => {
+    const shadow = new DriverShadow<number>(4);
+    const [head, second] = take(shadow, 3, 0, 1);
+    shadow.published();
+    expect([shadow.shown(head?.index ?? -1), shadow.shown(second?.index ?? -1), shadow.shown(3)]).toEqual([
+      head,
+      undefined,
+      undefined,
+    ]);
   });
 
   it("caps what may be written at the 32 bits of a used element", () => {
     const shadow = new DriverShadow<number>(4);
-    const [head = -1] = take(shadow, 1, 2 ** 32, 1);
-    shadow.published();
-    expect(shadow.writable(head)).toBe(0xffff_ffff);
-    expect(shadow.mayReturn(head, 0xffff_ffff)).toBe(true);
+    const [head] = take(shadow, 1, 2 ** 32, 1);
+    expect(head?.writable).toBe(0xffff_ffff);
   });
 });

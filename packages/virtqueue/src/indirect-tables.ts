@@ -3,6 +3,7 @@
  * of descriptor `head` is in use exactly while a chain that starts at `head` is in flight, so there is nothing to allocate.
  */
 import { addressAt, type DmaBuffer, type GuestAddress } from "@toril/memory";
+import { writeDescriptor } from "./descriptor-table.ts";
 import { DESCRIPTOR_SIZE } from "./queue-layout.ts";
 import { ringArea } from "./ring-area.ts";
 
@@ -22,7 +23,7 @@ export function indirectTableBytes(size: number, maxSegments: number): number {
 }
 
 export class IndirectTables {
-  readonly words: Uint32Array;
+  readonly #words: Uint32Array;
   readonly maxSegments: number;
   readonly #base: GuestAddress;
 
@@ -36,18 +37,18 @@ export class IndirectTables {
       throw new RangeError(`the indirect tables need ${bytes} bytes, but the buffer has ${tables.length}`);
     }
     const area = ringArea(tables.memory, "indirect tables", tables.address, bytes, DESCRIPTOR_SIZE);
-    this.words = new Uint32Array(area.buffer, area.byteOffset, bytes / 4);
+    this.#words = new Uint32Array(area.buffer, area.byteOffset, bytes / 4);
     this.maxSegments = maxSegments;
     this.#base = tables.address;
   }
 
-  /** Where the table of `head` starts, counted in descriptors from the start of `words`. */
-  firstDescriptor(head: number): number {
-    return head * this.maxSegments;
+  /** Fills descriptor `index` of the table of `head`. */
+  write(head: number, index: number, address: number, length: number, link: number): void {
+    writeDescriptor(this.#words, head * this.maxSegments + index, address, length, link);
   }
 
   /** Guest address of the table of `head`. */
   address(head: number): GuestAddress {
-    return addressAt(this.#base, this.firstDescriptor(head) * DESCRIPTOR_SIZE);
+    return addressAt(this.#base, head * this.maxSegments * DESCRIPTOR_SIZE);
   }
 }
