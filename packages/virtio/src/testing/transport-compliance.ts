@@ -129,8 +129,8 @@ export function transportCompliance(
       for (let i = 0; i < 5; i++) {
         check(!device.queue(0).armUsedNotifications(), "nothing is in flight, but used chains are waiting");
         io.send(0, 10);
-        await until(subject, () => interrupts.takeQueueUsed(), `no interrupt for buffer ${i}`);
-        check(io.collect(0), "there was an interrupt, but no used buffer");
+        // A device in another thread may still tell of the buffer before: an interrupt may come for nothing.
+        await until(subject, () => interrupts.takeQueueUsed() && io.collect(0), `no interrupt for buffer ${i}`);
       }
     }),
     one("§2.4.1 after a reset nothing is used or interrupted; the device starts again", {}, async (subject) => {
