@@ -1,15 +1,8 @@
 /** The device's end of a register page: gives the driver's commands to the DeviceHost, and its answers back. */
 import type { DeviceHost } from "@toril/virtio";
 import type { Doorbell, Pollable } from "@toril/virtio/platform";
-import {
-  CONFIG_BYTES,
-  CONFIG_INTERRUPT,
-  MAX_CONFIG_WRITE,
-  MAX_QUEUES,
-  Operation,
-  Register,
-  type RegisterPage,
-} from "./register-page.ts";
+import type { QueueLayout } from "@toril/virtqueue";
+import { CONFIG_BYTES, CONFIG_INTERRUPT, MAX_QUEUES, Operation, Register, type RegisterPage } from "./register-page.ts";
 
 export class RegisterServer implements Pollable {
   readonly #host: DeviceHost;
@@ -22,6 +15,10 @@ export class RegisterServer implements Pollable {
   constructor(host: DeviceHost, page: RegisterPage, driverBell: Doorbell) {
     if (host.queueCount > MAX_QUEUES) {
       throw new RangeError(`a device with ${host.queueCount} queues does not fit: at most ${MAX_QUEUES}`);
+    }
+    const config = host.device.readConfig().length;
+    if (config > CONFIG_BYTES) {
+      throw new RangeError(`${config} bytes of config space do not fit: at most ${CONFIG_BYTES}`);
     }
     this.#host = host;
     this.#page = page;
@@ -45,21 +42,22 @@ export class RegisterServer implements Pollable {
     });
   }
 
-  /** Takes commands and notifications, then lets the device work. */
+  /** Takes notifications and commands, then lets the device work. */
   poll(): boolean {
     const page = this.#page;
     let worked = false;
+    // In the order in which a driver gives them: what it notified before a command counts before it.
+    if (page.load(Register.NOTIFICATIONS) !== 0) {
+      const queues = Atomics.exchange(page.words, Register.NOTIFICATIONS, 0);
+      for (let i = 0; i < MAX_QUEUES; i++) if ((queues & (1 << i)) !== 0) this.#host.notify(i);
+      worked = true;
+    }
     const command = page.load(Register.COMMAND);
     if (command !== page.load(Register.COMMAND_DONE)) {
       page.store(Register.REFUSED, this.#execute() ? 0 : 1);
       page.store(Register.STATUS, this.#host.status);
       page.store(Register.COMMAND_DONE, command);
       Atomics.notify(page.words, Register.COMMAND_DONE);
-      worked = true;
-    }
-    if (page.load(Register.NOTIFICATIONS) !== 0) {
-      const queues = Atomics.exchange(page.words, Register.NOTIFICATIONS, 0);
-      for (let i = 0; i < MAX_QUEUES; i++) if ((queues & (1 << i)) !== 0) this.#host.notify(i);
       worked = true;
     }
     return this.#host.poll() || worked;
@@ -82,6 +80,8 @@ export class RegisterServer implements Pollable {
     const operation = page.load(Register.OPERATION);
     switch (operation as Operation) {
       case Operation.RESET:
+        // The driver waits for the answer, so whatever is pending here is from before (§2.4.1).
+        page.store(Register.NOTIFICATIONS, 0);
         host.reset();
         page.store(Register.INTERRUPTS, 0);
         return true;
@@ -94,11 +94,10 @@ export class RegisterServer implements Pollable {
       case Operation.ENABLE_QUEUE:
         return this.#enableQueue();
       case Operation.WRITE_CONFIG: {
-        const [offset, length] = [page.argument(0), page.argument(1)];
-        const window = new Uint8Array(page.buffer, (Register.ARGUMENTS + 2) * 4, MAX_CONFIG_WRITE);
-        const refused = host.writeConfig(offset, window.slice(0, length)) !== undefined;
+        const written = page.readConfigArguments();
+        const fault = written && host.writeConfig(written.offset, written.bytes);
         this.#publishConfig();
-        return !refused;
+        return written !== undefined && fault === undefined;
       }
       default:
         return false;
@@ -106,17 +105,19 @@ export class RegisterServer implements Pollable {
   }
 
   #enableQueue(): boolean {
+    const page = this.#page;
+    let layout: QueueLayout;
     try {
-      return this.#host.enableQueue(this.#page.argument(0), this.#page.readLayout()) === undefined;
+      layout = page.readLayout();
     } catch {
+      // Words that are no address at all.
       return false;
     }
+    return this.#host.enableQueue(page.argument(0), layout) === undefined;
   }
 
-  /** Bytes first, generation last: a driver that sees one generation around its read has read one state (§2.5.1). */
   #publishConfig(): void {
-    this.#page.config.set(this.#host.readConfig(0, CONFIG_BYTES));
-    this.#page.store(Register.CONFIG_GENERATION, this.#host.configGeneration);
+    this.#page.publishConfig(this.#host.readConfig(0, CONFIG_BYTES));
     this.#page.store(Register.STATUS, this.#host.status);
   }
 }
