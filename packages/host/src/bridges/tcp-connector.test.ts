@@ -1,8 +1,12 @@
 import { createServer, type Server } from "node:net";
 import { HOST_CID, port, type VsockConnection } from "@toril/vsock";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { GuestProgram, pattern, startGuest, type TestGuest, until } from "../testing/guest.ts";
+
 import { TcpConnector } from "./tcp-connector.ts";
+
+// A machine that is busy takes its time; nothing here depends on how much.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let guest: TestGuest;
 let server: Server;

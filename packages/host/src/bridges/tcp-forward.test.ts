@@ -1,7 +1,11 @@
 import { createServer } from "node:net";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Client, GuestProgram, guestListen, pattern, startGuest, type TestGuest, until } from "../testing/guest.ts";
+
 import { TcpForward, type TcpForwardOptions } from "./tcp-forward.ts";
+
+// A machine that is busy takes its time; nothing here depends on how much.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let guest: TestGuest;
 let programs: GuestProgram[];

@@ -4,9 +4,13 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HOST_CID, port } from "@toril/vsock";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Client, GuestProgram, guestListen, pattern, startGuest, type TestGuest, until } from "../testing/guest.ts";
+
 import { UnixBridge, type UnixBridgeOptions } from "./unix-bridge.ts";
+
+// A machine that is busy takes its time; nothing here depends on how much.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let guest: TestGuest;
 let folder: string;

@@ -6,10 +6,14 @@ import { Heap } from "@toril/memory/allocator";
 import { DeviceHost, InProcessTransport } from "@toril/virtio";
 import { createFileDriver, type FileCalls, type FileDriver } from "@toril/virtio-fs";
 import { VirtioFsDevice } from "@toril/virtio-fs/device";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { nodeClock } from "../platform/node-clock.ts";
 import { pattern } from "../testing/guest.ts";
+
 import { HostDirectory } from "./host-directory.ts";
+
+// A machine that is busy takes its time; nothing here depends on how much.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let root: string;
 let directory: HostDirectory;

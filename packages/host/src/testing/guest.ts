@@ -131,7 +131,7 @@ export class Client {
 
 /** Waits until something is so. @throws Error when it never is */
 export async function until(what: () => boolean, describe: () => string = () => what.toString()): Promise<void> {
-  for (let i = 0; i < 5000; i++) {
+  for (let i = 0; i < 20_000; i++) {
     if (what()) return;
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
