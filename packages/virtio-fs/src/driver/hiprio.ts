@@ -32,7 +32,7 @@ import type { Counters } from "./stats.ts";
 export const HIPRIO_SLOT_SIZE = 1040;
 const OUT_AT: number = HIPRIO_SLOT_SIZE - OUT_HEADER_SIZE;
 /** Nodes in one BATCH_FORGET. */
-export const MAX_BATCH: number = Math.floor((OUT_AT - IN_HEADER_SIZE - BATCH_FORGET_IN_SIZE) / FORGET_ONE_SIZE);
+const MAX_BATCH: number = Math.floor((OUT_AT - IN_HEADER_SIZE - BATCH_FORGET_IN_SIZE) / FORGET_ONE_SIZE);
 /** Requests under way at once; a device takes them quickly, and forgets can wait. */
 export const HIPRIO_SLOTS = 8;
 /** The queue's place among those of the InitializedDevice. */

@@ -19,7 +19,7 @@ export function fileType(typeNumber: number): FileType | undefined {
 }
 
 /** `undefined` when the device sent what no file of ours can have: an unknown type, or 2^53 bytes and more. */
-export function statOf(attr: Readonly<Attr>): FileStat | undefined {
+function statOf(attr: Readonly<Attr>): FileStat | undefined {
   const type = fileType((attr.mode >> 12) & 0xf);
   if (type === undefined || attr.size < 0 || attr.blocks < 0) return undefined;
   return {

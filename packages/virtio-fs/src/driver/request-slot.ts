@@ -19,7 +19,7 @@ export const SLOT_SIZE: number = IN_SIZE + OUT_SIZE;
 /** Where the reply's arguments start in `bytes`. */
 export const REPLY_AT: number = IN_SIZE + OUT_HEADER_SIZE;
 /** The most that a reply's arguments take in a slot. */
-export const MAX_REPLY: number = OUT_SIZE - OUT_HEADER_SIZE;
+const MAX_REPLY: number = OUT_SIZE - OUT_HEADER_SIZE;
 
 /** Segments of data in one chain; with header and reply a chain has two more. */
 export const MAX_DATA_SEGMENTS = 30;
@@ -110,8 +110,14 @@ export class RequestSlot {
     return 2 + this.dataCount;
   }
 
-  /** Writes what is known only when the request is sent: fuse_in_header's len and unique. */
+  /**
+   * Writes what is known only when the request is sent: fuse_in_header's len and unique.
+   * @throws RangeError when the reply would not fit
+   */
   seal(unique: number): void {
+    if (this.outLength > OUT_HEADER_SIZE + MAX_REPLY) {
+      throw new RangeError(`a reply of ${this.maxReply} bytes does not fit into a slot: ${MAX_REPLY} do`);
+    }
     this.unique = unique;
     const readableData = this.dataDirection === "readable" ? this.dataBytes : 0;
     putU32(this.bytes, 0, this.inLength + readableData);

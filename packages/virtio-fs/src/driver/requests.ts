@@ -16,9 +16,8 @@ import { HiprioQueue, HiprioSlot } from "./hiprio.ts";
 import { type RequestSlot, UniqueSource } from "./request-slot.ts";
 import type { Counters } from "./stats.ts";
 
-/** Positions of the queues in the InitializedDevice: the hiprio queue first, then the request queues. */
-export const HIPRIO_POSITION = 0;
-export const FIRST_REQUEST_POSITION = 1;
+/** The request queues' first position in the InitializedDevice: the hiprio queue stands before them. */
+const FIRST_REQUEST_POSITION = 1;
 /** How long a reset may take before waiting calls end all the same, in milliseconds. Their buffers then stay lent. */
 const RESET_LIMIT = 2000;
 

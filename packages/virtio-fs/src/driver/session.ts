@@ -12,7 +12,7 @@ import {
 } from "../wire/index.ts";
 
 /** The most data that we put into one request, in bytes: virtiofsd refuses more, and so does Linux (256 pages). */
-export const MAX_TRANSFER = 0x10_0000;
+const MAX_TRANSFER = 0x10_0000;
 /** Every server takes a page (fs/fuse/inode.c: "max_write = max(4096, …)"). */
 const LEAST_WRITE = FUSE_PAGE_SIZE;
 

@@ -15,7 +15,7 @@ import { type ParsedPath, splitPath } from "./paths.ts";
 import type { Tree } from "./tree.ts";
 
 /** Linux' MAXSYMLINKS: more links than this in one walk are ELOOP. */
-export const MAX_SYMLINKS = 40;
+const MAX_SYMLINKS = 40;
 
 /**
  * Where a walk ends: `node` at what the path names, following a link there; `link` the same without following it;
