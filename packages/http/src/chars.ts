@@ -4,6 +4,10 @@
 export const TOKEN_LOWER: Uint8Array = tokenTable();
 /** 1 for the bytes of a field value: visible ASCII, obs-text, space and tab (RFC 9110 §5.5). No CR, LF, NUL, DEL. */
 export const FIELD_VALUE: Uint8Array = table((byte) => byte === 0x09 || (byte >= 0x20 && byte !== 0x7f));
+/** What a field value is mostly made of: visible ASCII and obs-text map to themselves, every other byte to 0. */
+export const VALUE_PLAIN: Uint8Array = selfTable((byte) => byte > 0x20 && byte !== 0x7f);
+/** The bytes of TARGET map to themselves, every other byte to 0. */
+export const TARGET_PLAIN: Uint8Array = selfTable((byte) => byte > 0x20 && byte < 0x7f && byte !== 0x23);
 /** 1 for visible ASCII but `#`: a request target holds no blank, no control, no raw non-ASCII and no fragment. */
 export const TARGET: Uint8Array = table((byte) => byte > 0x20 && byte < 0x7f && byte !== 0x23);
 /** The value of a hexadecimal digit, 0xff for every other byte. */
@@ -50,6 +54,10 @@ export function spellsIgnoringCase(bytes: Uint8Array, start: number, end: number
 
 function table(test: (byte: number) => boolean): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, byte) => (test(byte) ? 1 : 0));
+}
+
+function selfTable(test: (byte: number) => boolean): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, byte) => (test(byte) ? byte : 0));
 }
 
 function tokenTable(): Uint8Array {

@@ -5,7 +5,20 @@
  *
  * Strict means: what two implementations could read differently is refused. That is what request smuggling lives on.
  */
-import { COLON, CR, FIELD_VALUE, LF, latin1, SPACE, spells, TAB, TARGET, TOKEN_LOWER } from "./chars.ts";
+import {
+  COLON,
+  CR,
+  FIELD_VALUE,
+  LF,
+  latin1,
+  SPACE,
+  spells,
+  TAB,
+  TARGET,
+  TARGET_PLAIN,
+  TOKEN_LOWER,
+  VALUE_PLAIN,
+} from "./chars.ts";
 import type { RequestFailure } from "./failure.ts";
 import { FieldTable } from "./field-table.ts";
 import { Framing } from "./framing.ts";
@@ -107,9 +120,44 @@ export class RequestParser {
   feed(bytes: Uint8Array, start: number, end: number): number {
     let index = start;
     while (index < end && this.state === "reading") {
+      index = this.#skim(bytes, index, end);
+      if (index === end) break;
       this.#step(bytes[index] as number);
       index++;
     }
+    return index;
+  }
+
+  /** Keeps the run of plain bytes at `start`, where there is one: most of a head is that. Everything else is `#step`'s. */
+  #skim(bytes: Uint8Array, start: number, end: number): number {
+    let plain: Uint8Array;
+    let room = this.#head.length - this.#length;
+    switch (this.#at) {
+      case At.VALUE:
+        plain = VALUE_PLAIN;
+        break;
+      case At.NAME:
+        plain = TOKEN_LOWER;
+        break;
+      case At.TARGET:
+        plain = TARGET_PLAIN;
+        room = Math.min(room, this.#limits.targetBytes - (this.#length - this.#mark));
+        break;
+      default:
+        return start;
+    }
+    const stop = Math.min(end, start + room);
+    const head = this.#head;
+    let length = this.#length;
+    let index = start;
+    while (index < stop) {
+      const kept = plain[bytes[index] as number] as number;
+      if (kept === 0) break;
+      head[length++] = kept;
+      index++;
+    }
+    this.#length = length;
+    if (index > start && plain === VALUE_PLAIN) this.#valueEnd = length;
     return index;
   }
 
