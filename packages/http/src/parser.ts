@@ -22,6 +22,7 @@ import {
 import type { RequestFailure } from "./failure.ts";
 import { FieldTable } from "./field-table.ts";
 import { Framing } from "./framing.ts";
+import { HeadFailure } from "./head-failures.ts";
 import type { ParserLimits } from "./limits.ts";
 
 /** Where in the head the next byte belongs. */
@@ -47,23 +48,6 @@ const MAX_METHOD = 32;
 const INITIAL_BUFFER = 1024;
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
 const VERSION = "HTTP/1.1";
-
-const failure = (status: number, reason: string): RequestFailure => ({ status, reason });
-const Fail = {
-  EMPTY_LINES: failure(400, "too many empty lines before the request"),
-  METHOD: failure(400, "the method is not a token"),
-  METHOD_LONG: failure(501, "the method is longer than any known"),
-  TARGET: failure(400, "the request target holds a byte that does not belong there"),
-  TARGET_LONG: failure(414, "the request target is too long"),
-  VERSION: failure(400, "the request line does not end in an HTTP version"),
-  VERSION_OTHER: failure(505, "only HTTP/1.1 and HTTP/1.0 are spoken here"),
-  LINE_END: failure(400, "a line does not end in CR LF"),
-  FOLDED: failure(400, "a field line begins with a blank"),
-  NAME: failure(400, "a field name is not a token directly followed by a colon"),
-  VALUE: failure(400, "a field value holds a control character"),
-  FIELDS: failure(431, "too many fields"),
-  HEAD_LONG: failure(431, "the fields are too long"),
-} as const;
 
 export class RequestParser {
   state: "reading" | "complete" | "failed" = "reading";
@@ -174,11 +158,11 @@ export class RequestParser {
       case At.START_LF:
         this.#emptyLines++;
         if (byte !== LF) {
-          this.#fail(Fail.LINE_END);
+          this.#fail(HeadFailure.LINE_END);
           return;
         }
         if (this.#emptyLines > MAX_EMPTY_LINES) {
-          this.#fail(Fail.EMPTY_LINES);
+          this.#fail(HeadFailure.EMPTY_LINES);
           return;
         }
         this.#at = At.START;
@@ -187,14 +171,14 @@ export class RequestParser {
         if (byte === SPACE && this.#length > 0) {
           this.method = this.#knownOrNew(METHODS);
           this.#at = At.TARGET;
-        } else if (TOKEN_LOWER[byte] === 0) this.#fail(Fail.METHOD);
-        else if (this.#length === MAX_METHOD) this.#fail(Fail.METHOD_LONG);
+        } else if (TOKEN_LOWER[byte] === 0) this.#fail(HeadFailure.METHOD);
+        else if (this.#length === MAX_METHOD) this.#fail(HeadFailure.METHOD_LONG);
         else this.#keep(byte);
         return;
       case At.TARGET:
         if (byte === SPACE && this.#length > this.#mark) this.#endOfTarget();
-        else if (TARGET[byte] === 0) this.#fail(Fail.TARGET);
-        else if (this.#length - this.#mark === this.#limits.targetBytes) this.#fail(Fail.TARGET_LONG);
+        else if (TARGET[byte] === 0) this.#fail(HeadFailure.TARGET);
+        else if (this.#length - this.#mark === this.#limits.targetBytes) this.#fail(HeadFailure.TARGET_LONG);
         else this.#keep(byte);
         return;
       case At.VERSION:
@@ -203,7 +187,7 @@ export class RequestParser {
       case At.REQUEST_LINE_LF:
       case At.FIELD_LF:
         if (byte !== LF) {
-          this.#fail(Fail.LINE_END);
+          this.#fail(HeadFailure.LINE_END);
           return;
         }
         this.#at = At.FIELD_START;
@@ -211,7 +195,7 @@ export class RequestParser {
       case At.FIELD_START:
         if (byte === CR) this.#at = At.END_LF;
         // RFC 9112 §5.2: a server must reject obs-fold (or replace it). §2.2: no blank before the first field either.
-        else if (byte === SPACE || byte === TAB) this.#fail(Fail.FOLDED);
+        else if (byte === SPACE || byte === TAB) this.#fail(HeadFailure.FOLDED);
         else {
           this.#at = At.NAME;
           this.#mark = this.#length;
@@ -222,7 +206,7 @@ export class RequestParser {
         const lower = TOKEN_LOWER[byte] as number;
         if (lower !== 0) this.#keep(lower);
         // RFC 9112 §5.1: a server must reject blanks between name and colon.
-        else if (byte !== COLON || this.#length === this.#mark) this.#fail(Fail.NAME);
+        else if (byte !== COLON || this.#length === this.#mark) this.#fail(HeadFailure.NAME);
         else {
           this.#nameEnd = this.#length;
           this.#at = At.VALUE_START;
@@ -242,7 +226,7 @@ export class RequestParser {
         return;
       case At.VALUE:
         if (byte === CR) this.#endOfField();
-        else if (FIELD_VALUE[byte] === 0) this.#fail(Fail.VALUE);
+        else if (FIELD_VALUE[byte] === 0) this.#fail(HeadFailure.VALUE);
         else {
           this.#keep(byte);
           if (byte !== SPACE && byte !== TAB) this.#valueEnd = this.#length;
@@ -250,7 +234,7 @@ export class RequestParser {
         return;
       default:
         if (byte !== LF) {
-          this.#fail(Fail.LINE_END);
+          this.#fail(HeadFailure.LINE_END);
           return;
         }
         this.#complete();
@@ -263,16 +247,16 @@ export class RequestParser {
       const digit = position === 5 || position === 7;
       const fits = digit ? byte >= 0x30 && byte <= 0x39 : byte === VERSION.charCodeAt(position);
       if (fits) this.#keep(byte);
-      else this.#fail(Fail.VERSION);
+      else this.#fail(HeadFailure.VERSION);
       return;
     }
     if (byte !== CR) {
-      this.#fail(Fail.VERSION);
+      this.#fail(HeadFailure.VERSION);
       return;
     }
     this.minorVersion = (this.#head[this.#mark + 7] as number) - 0x30;
     if (this.#head[this.#mark + 5] !== 0x31 || this.minorVersion > 1) {
-      this.#fail(Fail.VERSION_OTHER);
+      this.#fail(HeadFailure.VERSION_OTHER);
       return;
     }
     this.#at = At.REQUEST_LINE_LF;
@@ -295,7 +279,7 @@ export class RequestParser {
 
   #endOfField(): void {
     if (!this.fields.add(this.#mark, this.#nameEnd, this.#valueStart, this.#valueEnd, this.#length)) {
-      this.#fail(Fail.FIELDS);
+      this.#fail(HeadFailure.FIELDS);
       return;
     }
     this.#at = At.FIELD_LF;
@@ -313,7 +297,7 @@ export class RequestParser {
 
   #keep(byte: number): void {
     if (this.#length === this.#head.length && !this.#grow()) {
-      this.#fail(this.#at === At.TARGET ? Fail.TARGET_LONG : Fail.HEAD_LONG);
+      this.#fail(this.#at === At.TARGET ? HeadFailure.TARGET_LONG : HeadFailure.HEAD_LONG);
       return;
     }
     this.#head[this.#length] = byte;
