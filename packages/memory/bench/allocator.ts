@@ -4,7 +4,7 @@
  *     pnpm --filter @toril/memory bench:allocator [operations]
  */
 import { GuestMemory, guestAddress } from "@toril/memory";
-import { Heap } from "@toril/memory/allocator";
+import { Heap, type HeapStats } from "@toril/memory/allocator";
 
 const ROUNDS = 9;
 const HEAP_BYTES = 256 << 20;
@@ -96,18 +96,46 @@ function fragmentation(operations: number, live: number): void {
     blocks[slot] = address ?? 0;
   }
   const perOperation = Number(process.hrtime.bigint() - start) / operations;
-  const before = heap.stats();
+  const steady = heap.stats();
   console.log(
     `${operations.toExponential(0)} replacements among ${live} blocks of 16 B to 256 KiB: ${perOperation.toFixed(0)} ns each, ${failures} without room`,
   );
+  console.log(`  ${describeUse(steady)}, longest free run ${mib(steady.largestFree)}`);
+  const extra: number[] = [];
+  for (;;) {
+    const address = heap.allocate(Math.floor(16 * 2 ** (next() * 14)));
+    if (address === undefined) break;
+    extra.push(address);
+  }
+  const full = heap.stats();
   console.log(
-    `  ${mib(before.bytesInUse)} in use, ${mib(before.bytesHeld)} held (${percent(before.internalFragmentation)} unused), ` +
-      `free ${mib(before.capacity - before.bytesHeld)} in ${before.freeRuns} runs, longest ${mib(before.largestFree)}`,
+    `  filled until the first failure: ${describeUse(full)}, ${percent(full.bytesInUse / full.capacity)} of the heap`,
   );
-  for (const address of blocks) if (address !== 0) heap.free(guestAddress(address));
+  for (const address of [...blocks, ...extra]) if (address !== 0) heap.free(guestAddress(address));
   heap.trim();
   const after = heap.stats();
   console.log(`  all freed: ${after.bytesHeld} bytes held, ${after.freeRuns} free run`);
+}
+
+/** The worst that can happen to slabs: a heap full of one size, of which a few blocks survive here and there. */
+function survivors(length: number): void {
+  const heap = makeHeap();
+  const next = random(2);
+  const blocks: number[] = [];
+  for (let address = heap.allocate(length); address !== undefined; address = heap.allocate(length))
+    blocks.push(address);
+  const full = heap.stats().bytesInUse;
+  for (const address of blocks) if (next() >= 0.01) heap.free(guestAddress(address));
+  heap.trim();
+  const { bytesInUse, bytesHeld } = heap.stats();
+  console.log(
+    `${String(length).padStart(10)} bytes: heap filled to ${percent(full / HEAP_BYTES)}; ` +
+      `when 1 % survives (${mib(bytesInUse)}), ${mib(bytesHeld)} are held`,
+  );
+}
+
+function describeUse({ bytesInUse, bytesHeld, internalFragmentation }: HeapStats): string {
+  return `${mib(bytesInUse)} in use, ${mib(bytesHeld)} held (${percent(internalFragmentation)} unused)`;
 }
 
 const mib = (bytes: number): string => `${(bytes / (1 << 20)).toFixed(1)} MiB`;
@@ -127,3 +155,4 @@ console.log(
 );
 const operations = Number(process.argv[2] ?? 1e6);
 fragmentation(operations, 2000);
+for (const length of [16, 64, 256, 1024, 4096, 16_384]) survivors(length);

@@ -167,7 +167,7 @@ describe("guest memory", () => {
     expect(() => GuestMemory.attach({ buffer: 1 })).toThrow(TypeError);
   });
 
-  it("is the same memory in another thread", async () => {
+  it("is the same memory in another thread", { timeout: 60_000 }, async () => {
     const memory = GuestMemory.allocate({ size: SIZE, sharing: "shared", base: at(0) });
     memory.write(at(100), Uint8Array.of(1, 2, 3));
     const worker = new Worker(new URL("../test/attach-worker.ts", import.meta.url), {

