@@ -3,9 +3,6 @@ import type { LentBody, LentPiece } from "@toril/http";
 import type { FileCalls, FilePiece } from "@toril/virtio-fs";
 import type { OpenFile } from "./open-files.ts";
 
-/** Asked for at a time; the cache gives what one of its blocks has. */
-const PIECE_BYTES = 64 * 1024;
-
 /**
  * @param start first byte, @param length how many. A file that has become shorter ends the body early, and the server
  * then cuts the connection: nothing is padded.
@@ -25,8 +22,8 @@ export class FileBody implements LentBody {
     this.length = length;
   }
 
-  next(): LentPiece | undefined | Promise<LentPiece | undefined> {
-    const wanted = Math.min(PIECE_BYTES, this.#end - this.#position);
+  next(most: number): LentPiece | undefined | Promise<LentPiece | undefined> {
+    const wanted = Math.min(most, this.#end - this.#position);
     if (wanted === 0) return undefined;
     const cached = this.#fs.tryPin(this.#open.file, this.#position, wanted);
     if (typeof cached !== "number") return this.#piece(cached);

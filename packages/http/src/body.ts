@@ -19,10 +19,12 @@ export interface LentBody {
   /** Bytes in all: the response's Content-Length. */
   readonly length: number;
   /**
-   * The next piece; `undefined` when there is no more. When that comes before `length` bytes did (a file shrank), the
+   * The next piece, at best no longer than `most` bytes: what the connection takes now. It is asked for only when the
+   * connection takes something, so a client that stalls holds no piece; what is longer is held until it has gone.
+   * `undefined` when there is no more. When that comes before `length` bytes did (a file shrank), the
    * connection is cut: a body is never padded.
    */
-  next(): LentPiece | undefined | Promise<LentPiece | undefined>;
+  next(most: number): LentPiece | undefined | Promise<LentPiece | undefined>;
   /** No more pieces will be asked for. Called once; also for HEAD, where none was. Pieces may still be lent. */
   close(): void;
 }

@@ -40,6 +40,8 @@ class Loan {
 export class Output {
   /** Bytes of this connection that were taken. */
   sent = 0;
+  /** `sent` when the write deadline was last set. */
+  #sliceStart = 0;
   readonly #sockets: SocketCalls;
   readonly #socket: Socket;
   readonly #deadline: Deadline;
@@ -112,13 +114,13 @@ export class Output {
     this.#deadline.clear();
   }
 
-  // Lent bodies.
+  // Lent bodies. A piece is asked for only when the connection takes some of it: a client that stalls holds none.
 
   /** Copies a small lent body behind the head. `undefined`: all of it is there; else what is still to come. */
   #absorb(body: LentBody): { left: number; promise: Promise<LentPiece | undefined> } | undefined {
     let left = body.length;
     while (left > 0) {
-      const next = body.next();
+      const next = body.next(left);
       if (next instanceof Promise) return { left, promise: next };
       const piece = whole(next, left);
       this.#builder.append(piece.buffer.bytes.subarray(piece.offset, piece.offset + piece.length));
@@ -131,7 +133,9 @@ export class Output {
   #pump(body: LentBody): Promise<void> | undefined {
     let left = body.length;
     while (left > 0) {
-      const next = body.next();
+      const room = this.#room();
+      if (room === 0) return this.#pumpSlowly(body, left);
+      const next = body.next(Math.min(room, left));
       if (next instanceof Promise) return this.#pumpSlowly(body, left, next);
       const piece = whole(next, left);
       const loan = new Loan(piece.done);
@@ -147,13 +151,39 @@ export class Output {
     let left = length;
     let next: LentPiece | undefined | Promise<LentPiece | undefined> = first;
     while (left > 0) {
-      const piece = whole(await (next ?? body.next()), left);
+      if (next === undefined) {
+        const room = this.#room() || (await this.#waitForRoom());
+        next = body.next(Math.min(room, left));
+      }
+      const piece = whole(await next, left);
       next = undefined;
       const loan = new Loan(piece.done);
       const count = this.#lend(piece, loan);
       if (count < piece.length) await this.#lendRest(piece, count, loan);
       else loan.returned();
       left -= piece.length;
+    }
+    this.#deadline.clear();
+  }
+
+  /** Bytes that the connection takes now. @throws SystemError when it takes nothing any more */
+  #room(): number {
+    const room = this.#sockets.sendRoom(this.#socket);
+    if (room < 0) throw new SystemError(-room, "send");
+    return room;
+  }
+
+  async #waitForRoom(): Promise<number> {
+    // A deadline that runs goes on until a slice has gone: a client that takes a byte now and then does not move it.
+    if (this.#deadline.phase !== "write" || this.sent - this.#sliceStart >= WRITE_SLICE) {
+      this.#sliceStart = this.sent;
+      this.#deadline.set("write", this.#writeTimeoutMs);
+    }
+    const wanted = { write: [this.#socket] };
+    for (;;) {
+      await this.#sockets.select(wanted);
+      const room = this.#room();
+      if (room > 0) return room;
     }
   }
 

@@ -387,6 +387,37 @@ describe("lent bodies", () => {
     expect(harness.logged).toEqual(["a response was cut off"]);
   });
 
+  it("is asked for only when the client takes it: one that stalls holds no piece", async () => {
+    const buffer = file();
+    const asked: number[] = [];
+    let at = 0;
+    let held = 0;
+    const body: LentBody = {
+      length: SIZE,
+      next(most) {
+        asked.push(most);
+        const length = Math.min(most, 65_536);
+        const piece = { buffer, offset: at, length, done: () => void held-- };
+        at += length;
+        held++;
+        return piece;
+      },
+      close: () => {},
+    };
+    const harness = new Harness(() => ({ status: 200, body }));
+    const client = await harness.connect();
+    client.calls.setOption(client.socket, "bufferSize", 100_000);
+    client.send(get("/"));
+    await harness.network.quiet();
+    // A window full has gone: the device has taken it over, and nothing of the buffer is lent.
+    expect([held, buffer.state]).toEqual([0, "owned"]);
+    expect(at).toBeLessThanOrEqual(100_000);
+    let text = "";
+    while (bodyOf(text).length < SIZE) text += await client.now();
+    expect(bodyOf(text)).toBe(Buffer.from(buffer.bytes).toString("latin1"));
+    expect(asked.every((most) => most > 0 && most <= SIZE)).toBe(true);
+  });
+
   it("gives everything back when the client goes away in the middle", async () => {
     const buffer = file();
     const { body, log } = lent(buffer, [200_000, 100_000], SIZE, "sync");

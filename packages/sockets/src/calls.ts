@@ -69,6 +69,11 @@ export interface SocketCalls {
    */
   sendBuffer(socket: Socket, slice: BufferSlice, options?: WaitOptions & { onReturned?: () => void }): Promise<number>;
   trySendBuffer(socket: Socket, buffer: DmaBuffer, offset: number, length: number, onReturned?: () => void): number;
+  /**
+   * Bytes that a send would take now, or a negative errno. 0: none; `select` for writing waits until there is room. For
+   * those who fetch what they send only when it can go, so that a peer that stalls holds nothing of theirs.
+   */
+  sendRoom(socket: Socket): number;
   /** Sends small writes that wait for company. */
   flush(socket: Socket): void;
 

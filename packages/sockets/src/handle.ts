@@ -109,6 +109,18 @@ export class SocketHandle extends Socket implements ConnectionListener {
     return state.connection.trySend(bytes);
   }
 
+  sendRoom(): number {
+    const state = this.state;
+    if (state.kind !== "connected") return -this.#notConnected();
+    if (this.writers.head !== undefined) return 0;
+    const { connection } = state;
+    const room = connection.writable;
+    if (room > 0) return room;
+    // A send of nothing says whether one would wait, or fail at once.
+    const refusal = connection.trySend(NO_BYTES);
+    return refusal === -Errno.EAGAIN ? 0 : Math.min(refusal, 0);
+  }
+
   /** The connection, or why there is none. */
   connected(): VsockConnection | number {
     return this.state.kind === "connected" ? this.state.connection : -this.#notConnected();

@@ -75,6 +75,10 @@ export class TransferCalls implements WaitScope {
     }
   }
 
+  sendRoom(socket: Socket): number {
+    return handleOf(socket, "sendRoom").sendRoom();
+  }
+
   flush(socket: Socket): void {
     connectionOf(socket, "flush").flush();
   }

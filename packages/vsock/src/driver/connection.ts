@@ -19,7 +19,10 @@ import { SendQueue } from "./send-queue.ts";
 
 /** Below this a copy costs less than a second descriptor, a loan and its end. */
 export const ZERO_COPY_MIN = 1024;
-/** Most bytes of lent buffers that one connection queues ahead of its credit: they cost no memory, only loans. */
+/**
+ * Most bytes of lent buffers that one connection queues ahead of its credit. They cost the driver no memory; whoever
+ * lends what others need (a cache) lends no more than `writable` says, or a stalled peer holds it.
+ */
 export const MAX_LENT_AHEAD = 4_194_304;
 
 /** What `listener` is to be told; or-ed in `Connection.news`. */
@@ -107,7 +110,7 @@ export class Connection implements VsockConnection, TableEntry, TurnTaker {
 
   get writable(): number {
     const room = this.#room(MAX_PAYLOAD);
-    if (room === 0) this.wantsWrite = true;
+    if (room === 0) this.#awaitRoom();
     return room;
   }
 
@@ -330,6 +333,14 @@ export class Connection implements VsockConnection, TableEntry, TurnTaker {
     const onlyTail = this.sending.count === 1 && this.sending.tail !== undefined;
     if (this.coalesce && onlyTail) this.#owner.enlist(this);
     else this.#owner.sendNow(this);
+  }
+
+  /** The same promise that a send without room makes: the listener hears when there is some. */
+  #awaitRoom(): void {
+    this.wantsWrite = true;
+    if (this.#refusal() !== 0) return;
+    if (this.endpoint.sendable === 0 || this.endpoint.blockedOnCredit) this.#starve();
+    else this.#owner.blockedOn(this, "memory");
   }
 
   #starve(): void {
