@@ -13,17 +13,15 @@
  * them and loaded before them.
  */
 import type { GuestAddress, GuestMemory } from "@toril/memory";
+import type { SuppressionFields } from "./notification-switch.ts";
 import { AVAILABLE_RING_ALIGNMENT, availableRingBytes } from "./queue-layout.ts";
 import { ringArea } from "./ring-area.ts";
-
-/** VIRTQ_AVAIL_F_NO_INTERRUPT: the driver asks for no used buffer notifications. */
-export const NO_INTERRUPT = 1;
 
 const FLAGS = 0;
 const INDEX = 1;
 const ENTRIES = 2;
 
-export class AvailableRing {
+export class AvailableRing implements SuppressionFields {
   /**
    * The entries alone, for the hot path: that at free-running index i is `entries[i & (size - 1)]`. Written by the
    * driver: a device must check what it finds.
@@ -58,11 +56,13 @@ export class AvailableRing {
     Atomics.store(this.#halves, FLAGS, flags);
   }
 
-  loadUsedEvent(): number {
+  /** used_event. */
+  loadEvent(): number {
     return Atomics.load(this.#halves, this.#usedEvent);
   }
 
-  storeUsedEvent(index: number): void {
+  /** used_event. */
+  storeEvent(index: number): void {
     Atomics.store(this.#halves, this.#usedEvent, index);
   }
 

@@ -9,14 +9,15 @@
  * | `#heads`         | this queue | yes: which heads are out, and how much may be written into each     |
  */
 import type { GuestMemory } from "@toril/memory";
-import { AvailableRing, NO_INTERRUPT } from "./available-ring.ts";
+import { AvailableRing } from "./available-ring.ts";
 import { SplitChain } from "./chain.ts";
 import { ChainReader } from "./chain-reader.ts";
 import { passesEvent } from "./event-idx.ts";
+import { DO_NOT_NOTIFY, NotificationSwitch } from "./notification-switch.ts";
 import type { Chain, DeviceQueue } from "./queue.ts";
 import { assertQueueSize, type QueueLayout } from "./queue-layout.ts";
-import { indexAfter, indexBefore, indexDistance } from "./ring-index.ts";
-import { NO_NOTIFY, UsedRing } from "./used-ring.ts";
+import { indexAfter, indexDistance } from "./ring-index.ts";
+import { UsedRing } from "./used-ring.ts";
 import { type QueueViolation, violation } from "./violation.ts";
 
 export interface SplitDeviceQueueOptions {
@@ -59,9 +60,7 @@ export class SplitDeviceQueue implements DeviceQueue {
   /** The chain object that was filled last: no need to check again whose it is. */
   #lastChain: SplitChain;
 
-  /** The avail_event or flags that the driver sees: "armed" asks for notifications. */
-  #notifications: "armed" | "suppressed" = "armed";
-  #armedAt: number;
+  readonly #notifications: NotificationSwitch;
   #violation: QueueViolation | undefined;
 
   /** @throws RangeError when the layout does not lie in memory as §2.7 asks (`layoutProblem` says it without throwing). */
@@ -81,7 +80,7 @@ export class SplitDeviceQueue implements DeviceQueue {
     this.#seenAvailable = startIndex;
     this.#nextUsed = startIndex;
     this.#publishedUsed = startIndex;
-    this.#armedAt = startIndex;
+    this.#notifications = new NotificationSwitch(this.#used, eventIdx, startIndex);
     this.#heads = new Float64Array(layout.size).fill(-1);
     this.#lastChain = new SplitChain(this, memory, 1);
   }
@@ -138,28 +137,18 @@ export class SplitDeviceQueue implements DeviceQueue {
     this.#used.storeIndex(now);
     this.#publishedUsed = now;
     // The store above is a full barrier: a driver that armed before it is seen here, one that arms after it sees `now`.
-    if (this.#eventIdx) return passesEvent(this.#available.loadUsedEvent(), now, before);
-    return (this.#available.loadFlags() & NO_INTERRUPT) === 0;
+    if (this.#eventIdx) return passesEvent(this.#available.loadEvent(), now, before);
+    return (this.#available.loadFlags() & DO_NOT_NOTIFY) === 0;
   }
 
   armAvailableNotifications(): boolean {
     if (this.#violation !== undefined) return false;
-    if (this.#eventIdx) {
-      this.#armedAt = this.#nextAvailable;
-      this.#used.storeAvailEvent(this.#armedAt);
-    } else if (this.#notifications === "suppressed") {
-      this.#used.storeFlags(0);
-    }
-    this.#notifications = "armed";
+    this.#notifications.arm(this.#nextAvailable);
     return this.#available.loadIndex() !== this.#nextAvailable;
   }
 
   suppressAvailableNotifications(): void {
-    if (this.#notifications === "suppressed") return;
-    this.#notifications = "suppressed";
-    if (!this.#eventIdx) this.#used.storeFlags(NO_NOTIFY);
-    // An event that lies behind fires only after the index has gone once round; one still ahead is moved behind.
-    else if (this.#armedAt === this.#nextAvailable) this.#used.storeAvailEvent(indexBefore(this.#armedAt));
+    this.#notifications.suppress(this.#nextAvailable);
   }
 
   /** Looks how far the driver has come: one atomic load per drain. */

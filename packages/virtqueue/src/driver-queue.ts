@@ -11,7 +11,7 @@
  * | the shadow       | this queue | yes: what is free, what is in flight, how much may come back          |
  */
 import type { GuestMemory } from "@toril/memory";
-import { AvailableRing, NO_INTERRUPT } from "./available-ring.ts";
+import { AvailableRing } from "./available-ring.ts";
 import {
   DESCRIPTOR_INDIRECT,
   DESCRIPTOR_NEXT,
@@ -23,11 +23,12 @@ import {
 import { DriverShadow, type Slot } from "./driver-shadow.ts";
 import { passesEvent } from "./event-idx.ts";
 import { type IndirectOptions, IndirectTables } from "./indirect-tables.ts";
+import { DO_NOT_NOTIFY, NotificationSwitch } from "./notification-switch.ts";
 import type { DriverQueue } from "./queue.ts";
 import { assertQueueSize, DESCRIPTOR_SIZE, type QueueLayout } from "./queue-layout.ts";
 import { RegionCache } from "./region-cache.ts";
-import { indexAfter, indexBefore, indexDistance } from "./ring-index.ts";
-import { NO_NOTIFY, UsedRing } from "./used-ring.ts";
+import { indexAfter, indexDistance } from "./ring-index.ts";
+import { UsedRing } from "./used-ring.ts";
 import { usedIndexJump, wrongUsedElement } from "./used-violation.ts";
 import type { QueueViolation } from "./violation.ts";
 
@@ -81,9 +82,7 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
   #seenUsed = 0;
   #usedLength = 0;
 
-  /** The used_event or flags that the device sees: "armed" asks for notifications. */
-  #notifications: "armed" | "suppressed" = "armed";
-  #armedAt = 0;
+  readonly #notifications: NotificationSwitch;
   #violation: QueueViolation | undefined;
 
   /**
@@ -101,6 +100,7 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     this.#availableEntries = this.#available.entries;
     this.#used = new UsedRing(memory, layout.usedRing, layout.size);
     this.#usedElements = this.#used.elements;
+    this.#notifications = new NotificationSwitch(this.#available, eventIdx, 0);
     this.#indirect = indirect === undefined ? undefined : new IndirectTables(indirect, layout.size);
     this.#regions = new RegionCache(memory);
     this.#shadow = new DriverShadow(layout.size);
@@ -188,8 +188,8 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     this.#publishedAvailable = now;
     this.#shadow.published();
     // §2.7.13.4.1: the store above is a full barrier. A device that armed before it is seen here, one that arms later sees `now`.
-    if (this.#eventIdx) return passesEvent(this.#used.loadAvailEvent(), now, before);
-    return (this.#used.loadFlags() & NO_NOTIFY) === 0;
+    if (this.#eventIdx) return passesEvent(this.#used.loadEvent(), now, before);
+    return (this.#used.loadFlags() & DO_NOT_NOTIFY) === 0;
   }
 
   /** @throws TypeError when a chain is open: its descriptors are still on the list that `poll` gives others back to. */
@@ -212,22 +212,12 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
 
   armUsedNotifications(): boolean {
     if (this.#violation !== undefined) return false;
-    if (this.#eventIdx) {
-      this.#armedAt = this.#nextUsed;
-      this.#available.storeUsedEvent(this.#armedAt);
-    } else if (this.#notifications === "suppressed") {
-      this.#available.storeFlags(0);
-    }
-    this.#notifications = "armed";
+    this.#notifications.arm(this.#nextUsed);
     return this.#used.loadIndex() !== this.#nextUsed;
   }
 
   suppressUsedNotifications(): void {
-    if (this.#notifications === "suppressed") return;
-    this.#notifications = "suppressed";
-    if (!this.#eventIdx) this.#available.storeFlags(NO_INTERRUPT);
-    // An event that lies behind fires only after the index has gone once round; one still ahead is moved behind.
-    else if (this.#armedAt === this.#nextUsed) this.#available.storeUsedEvent(indexBefore(this.#armedAt));
+    this.#notifications.suppress(this.#nextUsed);
   }
 
   reset(): Token[] {
@@ -238,8 +228,7 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     this.#nextUsed = 0;
     this.#seenUsed = 0;
     this.#usedLength = 0;
-    this.#notifications = "armed";
-    this.#armedAt = 0;
+    this.#notifications.reset();
     this.#violation = undefined;
     this.#clearRings();
     return tokens;

@@ -2,7 +2,7 @@
  * The driver's indirect descriptor tables (virtio 1.3 §2.7.5.3): one per descriptor of the queue, made once. The table
  * of descriptor `head` is in use exactly while a chain that starts at `head` is in flight, so there is nothing to allocate.
  */
-import { addressAt, type DmaBuffer, type GuestAddress } from "@toril/memory";
+import type { DmaBuffer } from "@toril/memory";
 import { writeDescriptor } from "./descriptor-table.ts";
 import { DESCRIPTOR_SIZE } from "./queue-layout.ts";
 import { ringArea } from "./ring-area.ts";
@@ -25,7 +25,7 @@ export function indirectTableBytes(size: number, maxSegments: number): number {
 export class IndirectTables {
   readonly #words: Uint32Array;
   readonly maxSegments: number;
-  readonly #base: GuestAddress;
+  readonly #base: number;
 
   /** @throws RangeError when `maxSegments` is out of range, or the buffer is too small or misaligned. */
   constructor({ tables, maxSegments }: IndirectOptions, size: number) {
@@ -47,8 +47,8 @@ export class IndirectTables {
     writeDescriptor(this.#words, head * this.maxSegments + index, address, length, link);
   }
 
-  /** Guest address of the table of `head`. */
-  address(head: number): GuestAddress {
-    return addressAt(this.#base, head * this.maxSegments * DESCRIPTOR_SIZE);
+  /** Guest address of the table of `head`: a plain sum, because the whole buffer was found in memory. */
+  address(head: number): number {
+    return this.#base + head * this.maxSegments * DESCRIPTOR_SIZE;
   }
 }

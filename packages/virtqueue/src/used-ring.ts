@@ -11,17 +11,15 @@
  * As in the available ring, flags, idx and avail_event go through Atomics, and the elements that idx covers are plain.
  */
 import type { GuestAddress, GuestMemory } from "@toril/memory";
+import type { SuppressionFields } from "./notification-switch.ts";
 import { USED_RING_ALIGNMENT, usedRingBytes } from "./queue-layout.ts";
 import { ringArea } from "./ring-area.ts";
-
-/** VIRTQ_USED_F_NO_NOTIFY: the device asks for no available buffer notifications. */
-export const NO_NOTIFY = 1;
 
 const FLAGS = 0;
 const INDEX = 1;
 const ELEMENTS_OFFSET = 4;
 
-export class UsedRing {
+export class UsedRing implements SuppressionFields {
   /**
    * The elements alone, two words each, for the hot path: the element at free-running index i is at
    * `2 * (i & (size - 1))`, its id first. Written by the device: a driver must check what it finds.
@@ -56,11 +54,13 @@ export class UsedRing {
     Atomics.store(this.#halves, FLAGS, flags);
   }
 
-  loadAvailEvent(): number {
+  /** avail_event. */
+  loadEvent(): number {
     return Atomics.load(this.#halves, this.#availEvent);
   }
 
-  storeAvailEvent(index: number): void {
+  /** avail_event. */
+  storeEvent(index: number): void {
     Atomics.store(this.#halves, this.#availEvent, index);
   }
 
