@@ -61,7 +61,7 @@ export function bootCore<System>(options: BootOptions<System>): BootedCore<Syste
   const booted: BootedCore<System> = { core, heap, bus, stopped: () => neighbours?.board.setState(id, "stopped") };
   neighbours?.board.setState(id, "running");
   const peers = neighbours === undefined ? 0 : neighbours.board.cores - 1;
-  core.log.info(`core ${id}: booted`, {
+  core.log.debug(`core ${id}: booted`, {
     memory: describeBytes(range.size),
     base: `0x${range.base.toString(16)}`,
     peers,

@@ -157,7 +157,7 @@ export class Core<System = PlainSystem> {
   dedicate(pollable: Pollable, name: string): () => void {
     const release = this.#devices.add(pollable, name);
     this.bell.ring();
-    this.log.info(`core ${this.id}: ${name} is dedicated to it`);
+    this.log.debug(`core ${this.id}: ${name} is dedicated to it`);
     return release;
   }
 
