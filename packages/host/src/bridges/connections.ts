@@ -2,13 +2,13 @@
 import type { Server, Socket } from "node:net";
 
 export interface CloseOptions {
-  /** How long connections may go on before they are reset, in milliseconds; 0 unless told. */
+  /** How long connections may go on before they are reset, in milliseconds, perhaps Infinity; 0 unless told. */
   readonly graceMs?: number;
 }
 
 export class Connections {
   readonly #sockets = new Set<Socket>();
-  #emptied: (() => void) | undefined;
+  #emptied: (() => void)[] = [];
 
   get size(): number {
     return this.#sockets.size;
@@ -18,19 +18,22 @@ export class Connections {
     this.#sockets.add(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);
-      if (this.#sockets.size === 0) this.#emptied?.();
+      if (this.#sockets.size > 0) return;
+      for (const emptied of this.#emptied.splice(0)) emptied();
     });
   }
 
   /** Resolves when no socket is left: at the latest a moment after the time of grace. */
   async end({ graceMs = 0 }: CloseOptions): Promise<void> {
     if (this.#sockets.size === 0) return;
-    const empty = new Promise<void>((resolve) => {
-      this.#emptied = resolve;
-    });
-    const timer = setTimeout(() => {
-      for (const socket of this.#sockets) reset(socket);
-    }, graceMs);
+    const empty = new Promise<void>((resolve) => this.#emptied.push(resolve));
+    // A timer takes no more than 2^31 - 1 ms, and would make 1 ms of Infinity.
+    const timer =
+      graceMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : setTimeout(() => {
+            for (const socket of this.#sockets) reset(socket);
+          }, graceMs);
     await empty;
     clearTimeout(timer);
   }
