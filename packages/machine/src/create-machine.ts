@@ -1,5 +1,6 @@
-import { DedicatedMachine } from "./dedicated/machine.ts";
-import { InlineMachine } from "./inline.ts";
+import { BootedMachine } from "./booted-machine.ts";
+import { DedicatedHardware } from "./dedicated/hardware.ts";
+import { InlineHardware } from "./inline.ts";
 import type { Machine, MachineOptions } from "./machine.ts";
 import { machineSettings } from "./settings.ts";
 
@@ -11,9 +12,9 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
   const settings = machineSettings(options);
   switch (settings.kind) {
     case "inline":
-      return InlineMachine.create(settings);
+      return new BootedMachine(await InlineHardware.boot(settings));
     case "dedicated":
-      return DedicatedMachine.create(settings);
+      return new BootedMachine(await DedicatedHardware.boot(settings));
     default:
       return settings.kind satisfies never;
   }

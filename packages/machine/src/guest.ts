@@ -5,7 +5,6 @@
 import {
   type Bell,
   type BootedCore,
-  type BusCalls,
   bootCore,
   type Core,
   type Neighbours,
@@ -18,9 +17,12 @@ import type { Transport } from "@toril/virtio";
 import { CancelSource, type Log, textCodec } from "@toril/virtio/platform";
 import { type CacheMode, createFileDriver, type FileCalls, type FileDriver } from "@toril/virtio-fs";
 import { createVsockDriver, type TxPath, type VsockDriver } from "@toril/vsock";
-import { absentCalls } from "./absent.ts";
+import { absentBus, absentFiles, absentSockets } from "./absent.ts";
 import { type StatGroup, statGroup } from "./stats.ts";
 import type { Main, Sys } from "./sys.ts";
+
+/** What cancelled threads may take to end: closing files and sockets takes a few round trips. */
+const TIDY_UP_MS = 100;
 
 export interface GuestOptions {
   /** Number of the core, from 0. */
@@ -61,6 +63,7 @@ export class Guest {
   #layer: SocketLayer | undefined;
   #files: FileDriver | undefined;
   #args: unknown;
+  #onLastThread: () => void = () => {};
   #onReady: () => void = () => {};
 
   /** Boots the core; its loop is the caller's to run. */
@@ -117,11 +120,24 @@ export class Guest {
     this.#stopping.cancel(new Error("the machine is stopping"));
   }
 
-  /** Ends all threads, resets both devices; what the drivers had of the heap is back after that. */
+  /**
+   * Cancels all threads and gives them a moment to tidy up, then resets both devices; what the drivers had of the heap
+   * is back after that.
+   */
   async shutDown(): Promise<void> {
     this.core.cancelAll(new Error("the machine has stopped"));
+    await this.#threadsGone();
     await this.#files?.close();
     await this.#vsock?.close();
+  }
+
+  /** Also those that a thread starts while it tidies up. */
+  async #threadsGone(): Promise<void> {
+    if (this.core.threads.length === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onLastThread = resolve;
+      this.core.clock.after(TIDY_UP_MS, resolve);
+    });
   }
 
   stats(): { readonly [part: string]: StatGroup } {
@@ -142,8 +158,7 @@ export class Guest {
     const { heap, bus } = this.booted;
     const { signal } = threads;
     const net = this.#networkOf(threads);
-    const fs: FileCalls =
-      this.#files?.callsFor({ signal }) ?? absentCalls("this machine has no directory: give it one (--dir)");
+    const fs: FileCalls = this.#files?.callsFor({ signal }) ?? absentFiles(this.#whyNoFiles());
     return {
       threads,
       net,
@@ -154,7 +169,7 @@ export class Guest {
       },
       log,
       clock: this.core.clock,
-      bus: bus?.callsFor(threads) ?? absentCalls<BusCalls>("this machine has one core: give it more (--cores)"),
+      bus: bus?.callsFor(threads) ?? absentBus(this.core.id),
       text: this.#text,
       wallClock,
       args: this.#args,
@@ -164,9 +179,15 @@ export class Guest {
     };
   }
 
+  #whyNoFiles(): string {
+    if (this.core.id > 0) return `core ${this.core.id} has no files: the devices belong to core 0`;
+    return "this machine has no directory: give it one (--dir)";
+  }
+
   #networkOf(threads: ThreadCalls<Sys>): SocketCalls {
-    if (this.#layer === undefined)
-      return absentCalls(`core ${this.core.id} has no network: the devices belong to core 0`);
+    if (this.#layer === undefined) {
+      return absentSockets(`core ${this.core.id} has no network: the devices belong to core 0`);
+    }
     const calls = this.#layer.callsFor({ signal: threads.signal });
     this.#sockets.set(threads.id, calls);
     return calls;
@@ -176,6 +197,7 @@ export class Guest {
   #collect(thread: ThreadHandle): void {
     const left = this.#sockets.get(thread.id)?.closeAll() ?? 0;
     this.#sockets.delete(thread.id);
+    if (this.core.threads.length === 0) this.#onLastThread();
     if (left > 0) this.#options.log.debug("a thread left sockets open", { thread: thread.name, sockets: left });
   }
 }

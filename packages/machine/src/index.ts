@@ -1,6 +1,8 @@
 /**
  * The machines, and what a program sees of one. Reading order: sys.ts (what a program gets), machine.ts (what a machine
- * is), guest.ts (the guest's side, the same on every machine), inline.ts.
+ * is), guest.ts (the guest's side, the same on every machine), booted-machine.ts (what all machines do alike), inline.ts;
+ * then dedicated/: hardware.ts (the supervisor), plan.ts (what threads say to each other), core-worker.ts,
+ * device-worker.ts, and register-page.ts, register-transport.ts, register-server.ts (a device in another thread).
  */
 export { createMachine } from "./create-machine.ts";
 export type {

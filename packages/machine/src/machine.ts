@@ -30,12 +30,23 @@ export interface MachineOptions {
   readonly directory?: DirectoryOptions;
   /** How the vsock driver sends; `zero-copy` unless told. */
   readonly txPath?: TxPath;
-  /** Flags of Node for the threads of the dedicated machine; those of the process unless told. */
-  readonly execArgv?: readonly string[];
+  /**
+   * Modules that every thread imports before a program's: a loader for TypeScript, for one. Threads do not inherit what
+   * the process registered.
+   */
+  readonly preload?: readonly URL[];
+  /**
+   * Bytes of JavaScript heap of each thread of the dedicated machine; the engine's own limit unless told. A core whose
+   * program needs more dies, and nothing else does.
+   */
+  readonly scriptHeap?: number;
   readonly log?: Log;
 }
 
-/** A program to boot. Threads get at a module only by its URL; the inline machine also takes a function. */
+/**
+ * A program to boot. Threads get at a module only by its URL; the inline machine also takes a function. Its args are
+ * copied (structured clone), on every machine.
+ */
 export type Program =
   | { readonly main: Main; readonly args?: unknown }
   | { readonly module: URL; readonly export?: string; readonly args?: unknown };
@@ -48,7 +59,7 @@ export type ProgramExit =
 export interface RunningProgram {
   /** Settles when the program calls `sys.ready()`, or ends before that. */
   readonly ready: Promise<"ready" | "ended">;
-  /** Settles when the program has ended; never rejects. */
+  /** Settles when the program has ended, its core has died, or the machine has stopped; never rejects. */
   readonly ended: Promise<ProgramExit>;
 }
 
@@ -58,7 +69,7 @@ export interface ForwardOptions {
   /** 0: any free one. */
   readonly port: number;
   readonly guestPort: number;
-  /** Connections at one time; further ones wait in the host's backlog. 1,024 unless told. */
+  /** Connections at one time; further ones are closed at once. 1,024 unless told. */
   readonly maxConnections?: number;
 }
 
@@ -66,7 +77,7 @@ export interface Forward {
   readonly host: string;
   readonly port: number;
   readonly guestPort: number;
-  /** Takes no more connections; those that are open go on. */
+  /** Takes no more connections; those that are open go on. Settles when the last of them has ended. */
   close(): Promise<void>;
 }
 
@@ -74,14 +85,20 @@ export interface Machine {
   readonly kind: MachineKind;
   /** One line per core and device: memory, what is dedicated where. For a boot log. */
   readonly description: readonly string[];
-  /** Boots a program on core 0. Once per machine. */
+  /**
+   * Boots a program on core 0. Once per machine.
+   * @throws Error when the machine has had a program, or has stopped; TypeError for args that cannot be cloned, and for a
+   * function on the dedicated machine; SystemError ENOENT when the module exports no such function; whatever importing it
+   * throws
+   */
   start(program: Program): Promise<RunningProgram>;
-  /** @throws SystemError EADDRINUSE, EACCES … of the host's listen */
+  /** @throws BridgeError EADDRINUSE, EACCES … of the host's listen; Error when the machine or its vsock device is gone */
   forward(options: ForwardOptions): Promise<Forward>;
+  /** Of a thread that does not answer within a second, its part says so. */
   stats(): Promise<MachineStats>;
   /**
    * Asks the program to stop, waits for it up to `graceMs`, then ends it, and lets go of everything: memory, threads,
-   * sockets, descriptors.
+   * sockets, descriptors. It ends also when threads hang or have died, a few seconds later at most. Never rejects.
    */
   stop(options?: { readonly graceMs?: number }): Promise<void>;
 }

@@ -2,11 +2,21 @@
 import type { ThreadExit } from "@toril/kernel";
 import { Errno, SystemError } from "@toril/virtio/platform";
 import type { Guest } from "./guest.ts";
-import type { Program, ProgramExit, RunningProgram } from "./machine.ts";
+import type { Program, ProgramExit } from "./machine.ts";
+import type { ProgramRun } from "./program-run.ts";
 import type { Main } from "./sys.ts";
 
-/** @throws SystemError ENOENT when the module exports no such function; whatever importing it throws */
-export async function loadMain(program: Program): Promise<Main> {
+/**
+ * Loads the program and starts it as a thread of the guest; its end is the run's end.
+ * @throws SystemError ENOENT when the module exports no such function; whatever importing it throws
+ */
+export async function startProgram(guest: Guest, program: Program, run: ProgramRun): Promise<void> {
+  const main = await loadMain(program);
+  const thread = guest.start(main, program.args, run.announceReady);
+  void thread.ended.then((exit) => run.end(exitOf(exit)));
+}
+
+async function loadMain(program: Program): Promise<Main> {
   if ("main" in program) return program.main;
   const name = program.export ?? "main";
   const module: unknown = await import(program.module.href);
@@ -15,20 +25,8 @@ export async function loadMain(program: Program): Promise<Main> {
   throw new SystemError(Errno.ENOENT, "exec", `${program.module.href} exports no function ${name}(sys)`);
 }
 
-/** Loads the program and starts it as a thread of the guest. */
-export async function startProgram(guest: Guest, program: Program): Promise<RunningProgram> {
-  const main = await loadMain(program);
-  let onReady: () => void = () => {};
-  const isReady = new Promise<"ready">((resolve) => {
-    onReady = () => resolve("ready");
-  });
-  const thread = guest.start(main, program.args, onReady);
-  const ended = thread.ended.then(exitOf);
-  return { ready: Promise.race([isReady, ended.then((): "ended" => "ended")]), ended };
-}
-
 /** How a thread's end reads as a program's. One that was told to stop has done its job. */
-export function exitOf(exit: ThreadExit<number | undefined>): ProgramExit {
+function exitOf(exit: ThreadExit<number | undefined>): ProgramExit {
   switch (exit.kind) {
     case "returned":
       return { kind: "returned", code: exit.value ?? 0 };

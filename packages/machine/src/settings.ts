@@ -1,4 +1,5 @@
 /** A machine's options with every default filled in, and checked. */
+import { type BusShape, busBytes, busShape } from "@toril/kernel";
 import { type Log, silentLog } from "@toril/virtio/platform";
 import type { CacheMode } from "@toril/virtio-fs";
 import { type Cid, guestCid, type TxPath } from "@toril/vsock";
@@ -8,63 +9,91 @@ import type { DirectoryOptions, MachineKind, MachineOptions } from "./machine.ts
 const MEMORY_PER_CORE = 64 * 2 ** 20;
 /** Below this the drivers' own buffers would not leave a program anything. */
 const MIN_MEMORY_PER_CORE = 16 * 2 ** 20;
+/** Less does not hold the kernel and the drivers themselves. */
+const MIN_SCRIPT_HEAP = 32 * 2 ** 20;
 /** A 32-bit WebAssembly memory. */
 const MAX_MEMORY = 2 ** 32 - 65_536;
 /** Linux' first guest CID: 0 to 2 are reserved. */
 const DEFAULT_CID = 3;
 const CACHE_SHARE = 4;
+/** Cores begin at a WebAssembly page, so no two of them share a cache line or a page. */
+const PAGE = 65_536;
+/** As many as a board of cores holds. */
+const MAX_CORES = 64;
 /** The name by which a guest would mount the file system (virtio 1.3 §5.11.4). */
 export const FILE_SYSTEM_TAG = "toril";
 
+/** A core's share of guest memory. */
+export interface CoreMemory {
+  readonly base: number;
+  readonly size: number;
+}
+
 export interface MachineSettings {
   readonly kind: MachineKind;
-  readonly cores: number;
-  /** Bytes, a multiple of 64 KiB per core. */
+  /** Bytes of guest memory in all. */
   readonly memory: number;
-  readonly memoryPerCore: number;
+  /** By core. All of one size; the bus lies before the first. */
+  readonly cores: readonly CoreMemory[];
+  /** Absent on a machine of one core. It lies at address 0. */
+  readonly bus: BusShape | undefined;
   readonly cid: Cid;
   readonly directory: (Required<DirectoryOptions> & { readonly cache: CacheMode }) | undefined;
   readonly txPath: TxPath;
-  readonly execArgv: readonly string[] | undefined;
+  readonly preload: readonly string[];
+  readonly scriptHeap: number | undefined;
   readonly log: Log;
 }
 
 /** @throws RangeError for what no machine can be */
 export function machineSettings(options: MachineOptions): MachineSettings {
-  const { kind, cores = 1, memory = cores * MEMORY_PER_CORE, cid = DEFAULT_CID, directory } = options;
-  if (!Number.isInteger(cores) || cores < 1) throw new RangeError(`${cores} cores: use a whole number from 1 up`);
+  const { kind, cores = 1, cid = DEFAULT_CID, directory, scriptHeap } = options;
+  if (!(Number.isInteger(cores) && cores >= 1 && cores <= MAX_CORES)) {
+    throw new RangeError(`${cores} cores: use a whole number from 1 to ${MAX_CORES}`);
+  }
   if (kind === "inline" && cores !== 1) throw new RangeError(`the inline machine has one core, not ${cores}`);
-  const memoryPerCore = Math.floor(memory / cores / 65_536) * 65_536;
-  if (!(memoryPerCore >= MIN_MEMORY_PER_CORE && memory <= MAX_MEMORY)) {
-    const range = `${MIN_MEMORY_PER_CORE} bytes per core to ${MAX_MEMORY} in all`;
-    throw new RangeError(`${memory} bytes of guest memory for ${cores} cores: use ${range}`);
+  if (scriptHeap !== undefined && !(scriptHeap >= MIN_SCRIPT_HEAP)) {
+    throw new RangeError(`a script heap of ${scriptHeap} bytes: use ${MIN_SCRIPT_HEAP} or more`);
+  }
+  const bus = cores === 1 ? undefined : busShape(cores);
+  const reserved = bus === undefined ? 0 : Math.ceil(busBytes(bus) / PAGE) * PAGE;
+  const { memory = reserved + cores * MEMORY_PER_CORE } = options;
+  const size = Math.floor((memory - reserved) / cores / PAGE) * PAGE;
+  if (!(size >= MIN_MEMORY_PER_CORE && memory <= MAX_MEMORY)) {
+    const least = reserved + cores * MIN_MEMORY_PER_CORE;
+    throw new RangeError(`${memory} bytes of guest memory for ${cores} cores: use ${least} to ${MAX_MEMORY}`);
   }
   return {
     kind,
-    cores,
-    memory: memoryPerCore * cores,
-    memoryPerCore,
+    memory: reserved + size * cores,
+    cores: Array.from({ length: cores }, (_, core) => ({ base: reserved + core * size, size })),
+    bus,
     cid: guestCid(cid),
     directory:
       directory === undefined
         ? undefined
-        : { access: "read-only", cache: "auto", cacheBytes: Math.floor(memoryPerCore / CACHE_SHARE), ...directory },
+        : { access: "read-only", cache: "auto", cacheBytes: Math.floor(size / CACHE_SHARE), ...directory },
     txPath: options.txPath ?? "zero-copy",
-    execArgv: options.execArgv,
+    preload: (options.preload ?? []).map((url) => url.href),
+    scriptHeap,
     log: options.log ?? silentLog,
   };
 }
 
-/** The lines of a boot log that every machine has. */
-export function describeMachine(settings: MachineSettings): string[] {
-  const { cores, memoryPerCore, cid, directory, txPath } = settings;
-  const lines = [
-    `${settings.kind} machine: ${cores} ${cores === 1 ? "core" : "cores"}, ${mebibytes(memoryPerCore)} each`,
-  ];
+/** The boot log: the machine, then a line for each core and each device, and where it is dedicated. */
+export function describeMachine({ kind, cores, cid, directory, txPath }: MachineSettings): string[] {
+  const threads = cores.length + (directory === undefined ? 1 : 2);
+  const where = kind === "inline" ? "all in one thread" : `${threads} threads: one for each core and each device`;
+  const lines = [`${kind} machine: ${where}`];
+  cores.forEach(({ size }, core) => {
+    const drivers = core > 0 ? "no devices" : directory === undefined ? "vsock driver" : "vsock and file drivers";
+    lines.push(`core ${core}: ${mebibytes(size)} of guest memory, ${drivers}`);
+  });
   lines.push(`vsock device: CID ${cid}, ${txPath}, dedicated to core 0`);
-  if (directory === undefined) lines.push("file device: none");
-  else lines.push(`file device: ${directory.path}, ${directory.access}, cache ${directory.cache}, dedicated to core 0`);
-  return lines;
+  if (directory === undefined) return [...lines, "file device: none"];
+  const { path, access, cache, cacheBytes } = directory;
+  const cached = cache === "none" ? "no cache" : `cache ${cache} (${mebibytes(cacheBytes)})`;
+  return [...lines, `file device: ${path}, ${access}, ${cached}, dedicated to core 0`];
 }
 
 function mebibytes(bytes: number): string {

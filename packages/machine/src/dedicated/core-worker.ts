@@ -2,8 +2,9 @@
 import { workerData } from "node:worker_threads";
 import { CoreBoard, runExclusive, WakeWord } from "@toril/kernel";
 import { GuestMemory, guestAddress } from "@toril/memory";
-import { Guest, type GuestDevices } from "../guest.ts";
+import { Guest } from "../guest.ts";
 import { startProgram } from "../program.ts";
+import { ProgramRun } from "../program-run.ts";
 import { type CorePlan, carryError, type DevicePart, type Request } from "./plan.ts";
 import { RegisterPage } from "./register-page.ts";
 import { RegisterTransport } from "./register-transport.ts";
@@ -27,24 +28,35 @@ if (!(core.bell instanceof WakeWord)) throw new TypeError("a core of the dedicat
 core.dedicate(serveRequests(plan.mailbox, serve), "supervisor");
 const loop = runExclusive(core, { bell: core.bell, drained: () => new Promise((resolve) => setImmediate(resolve)) });
 board.setState(plan.core, "running");
-boot().catch((error: unknown) => tell({ kind: "failed", error: carryError(error) }));
+const booted = boot().then(
+  () => tell({ kind: "up" }),
+  async (error: unknown) => {
+    tell({ kind: "failed", error: carryError(error) });
+    await end();
+  },
+);
 
 async function boot(): Promise<void> {
-  const { main } = plan;
-  if (main === undefined) return tell({ kind: "up" });
-  const { vsock, files, program } = main;
-  const devices: GuestDevices = { vsock: { transport: attach(vsock, "vsock registers"), txPath: vsock.txPath } };
-  if (files === undefined) await guest.bringUp(devices);
-  else await guest.bringUp({ ...devices, files: { ...files, transport: attach(files, "file registers") } });
-  tell({ kind: "up" });
   // Importing a module needs the engine's own event loop, which an exclusive core lets run only when told.
-  const running = await core.external(
-    startProgram(guest, { module: new URL(program.module), export: program.export, args: program.args }),
-  );
-  if ((await running.ready) === "ready") tell({ kind: "program-ready" });
-  const exit = await running.ended;
-  const told = exit.kind === "failed" ? { error: carryError(exit.error) } : { code: exit.code };
-  tell({ kind: "program-ended", exit: told });
+  await core.external(importAll(plan.preload));
+  if (plan.main === undefined) return;
+  const { vsock, files, program } = plan.main;
+  await guest.bringUp({
+    vsock: { transport: attach(vsock, "vsock registers"), txPath: vsock.txPath },
+    ...(files && { files: { ...files, transport: attach(files, "file registers") } }),
+  });
+  const run = new ProgramRun();
+  const { module, export: name, args } = program;
+  await core.external(startProgram(guest, { module: new URL(module), export: name, args }, run));
+  void run.ready.then((outcome) => outcome === "ready" && tell({ kind: "program-ready" }));
+  void run.ended.then((exit) => {
+    const told = exit.kind === "failed" ? { error: carryError(exit.error) } : { code: exit.code };
+    tell({ kind: "program-ended", exit: told });
+  });
+}
+
+async function importAll(modules: readonly string[]): Promise<void> {
+  for (const module of modules) await import(module);
 }
 
 function attach(part: DevicePart, name: string): RegisterTransport {
@@ -65,18 +77,22 @@ async function serve(request: Request): Promise<unknown> {
       return { ...guest.stats(), [`loop of core ${plan.core}`]: { spins, spinHits, waits } };
     }
     case "request-stop":
-      guest.requestStop();
-      return undefined;
+      return guest.requestStop();
     case "shut-down":
-      await guest.shutDown();
-      loop.stop();
-      // After the reply has gone: then the thread has nothing left to do, and ends.
-      void loop.ended.then(() => {
-        guest.booted.stopped();
-        board.setState(plan.core, "stopped");
-      });
-      return undefined;
+      // What is half brought up cannot be let go of.
+      await booted;
+      return end();
     default:
       throw new TypeError(`a core does not serve "${request.kind}"`);
   }
+}
+
+async function end(): Promise<void> {
+  await guest.shutDown();
+  loop.stop();
+  void loop.ended.then(() => {
+    guest.booted.stopped();
+    // Timers and sockets that the program left behind would keep the thread.
+    process.exit();
+  });
 }

@@ -82,8 +82,7 @@ async function serve(request: Request, host: DeviceHost, vsock: VsockDevice | un
       await Promise.all(forwards.map((forward) => forward.close({ graceMs: request.graceMs })));
       return undefined;
     case "close-forward":
-      await forwards[request.forward]?.close({ graceMs: Number.POSITIVE_INFINITY });
-      return undefined;
+      return forwards[request.forward]?.close({ graceMs: Number.POSITIVE_INFINITY });
     case "driver-died":
       host.reset();
       return undefined;

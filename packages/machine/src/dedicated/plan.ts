@@ -25,7 +25,6 @@ export interface MailboxPart {
 /** Places on the board of device threads. */
 export const DeviceThread = { VSOCK: 0, FILES: 1 } as const;
 export type DeviceThread = (typeof DeviceThread)[keyof typeof DeviceThread];
-export const DEVICE_THREADS = 2;
 
 /** A device as core 0 finds it. */
 export interface DevicePart {
@@ -42,6 +41,8 @@ export interface CorePlan {
   readonly heap: { readonly base: number; readonly size: number };
   /** Absent on a machine of one core. */
   readonly bus: BusPlace | undefined;
+  /** Modules to import before any program's. */
+  readonly preload: readonly string[];
   /** Only core 0 has devices, and runs the program. */
   readonly main:
     | {
@@ -63,20 +64,37 @@ export interface DevicePlan {
     | { readonly type: "files"; readonly path: string; readonly access: "read-only" | "writable" };
 }
 
-/** From the supervisor. Each request is answered by a `reply` with its number. */
-export type Request = { readonly number: number } & (
-  | { readonly kind: "stats" }
-  /** To core 0: `sys.stopping`. */
-  | { readonly kind: "request-stop" }
+/** From the supervisor, and what each is answered with. */
+interface Exchanges {
+  stats: { readonly ask: object; readonly answer: StatParts };
+  /** To cores: `sys.stopping` fires. */
+  "request-stop": { readonly ask: object; readonly answer: undefined };
   /** Let go of everything and end. */
-  | { readonly kind: "shut-down" }
+  "shut-down": { readonly ask: object; readonly answer: undefined };
   /** To the vsock thread. */
-  | { readonly kind: "forward"; readonly options: ForwardOptions }
-  | { readonly kind: "end-forwards"; readonly graceMs: number }
-  | { readonly kind: "close-forward"; readonly forward: number }
+  forward: { readonly ask: { readonly options: ForwardOptions }; readonly answer: ForwardReply };
+  "end-forwards": { readonly ask: { readonly graceMs: number }; readonly answer: undefined };
+  "close-forward": { readonly ask: { readonly forward: number }; readonly answer: undefined };
   /** To device threads: the core that drove the device is dead. */
-  | { readonly kind: "driver-died" }
-);
+  "driver-died": { readonly ask: object; readonly answer: undefined };
+}
+
+export type RequestKind = keyof Exchanges;
+export type Answer<Kind extends RequestKind> = Exchanges[Kind]["answer"];
+/** What is asked, before it has a number. */
+export type Wish<Kind extends RequestKind = RequestKind> = {
+  [K in Kind]: { readonly kind: K } & Exchanges[K]["ask"];
+}[Kind];
+/** Answered by a `reply` or a `refusal` with its number. */
+export type Request = Wish & { readonly number: number };
+
+/** An error that crosses threads: the shape of the first, not its class. */
+export interface CarriedError {
+  readonly name: string;
+  readonly message: string;
+  readonly code: string | undefined;
+  readonly stack: string | undefined;
+}
 
 /** What a `forward` is answered with. */
 export interface ForwardReply {
@@ -85,18 +103,11 @@ export interface ForwardReply {
   readonly port: number;
 }
 
-/** An error that crosses threads: the shape of the first, not its class. */
-export interface CarriedError {
-  readonly message: string;
-  readonly code: string | undefined;
-  readonly stack: string | undefined;
-}
-
 export type StatParts = { readonly [part: string]: StatGroup };
 
 /** From a worker. */
 export type Notice =
-  /** It is up: devices serve, or core 0 has brought up its drivers. */
+  /** It is up: a device serves, core 0 has started the program, another core turns. */
   | { readonly kind: "up" }
   | { readonly kind: "failed"; readonly error: CarriedError }
   | {
@@ -111,13 +122,15 @@ export type Notice =
   | { readonly kind: "refusal"; readonly number: number; readonly error: CarriedError };
 
 export function carryError(error: unknown): CarriedError {
-  if (!(error instanceof Error)) return { message: String(error), code: undefined, stack: undefined };
+  if (!(error instanceof Error)) return { name: "Error", message: String(error), code: undefined, stack: undefined };
+  const { name, message, stack } = error;
   const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
-  return { message: error.message, code, stack: error.stack };
+  return { name, message, code, stack };
 }
 
-export function landError(carried: CarriedError): Error {
-  const error = new Error(carried.message);
-  if (carried.stack !== undefined) error.stack = carried.stack;
-  return carried.code === undefined ? error : Object.assign(error, { code: carried.code });
+export function landError({ name, message, code, stack }: CarriedError): Error {
+  const error = new Error(message);
+  error.name = name;
+  if (stack !== undefined) error.stack = stack;
+  return code === undefined ? error : Object.assign(error, { code });
 }

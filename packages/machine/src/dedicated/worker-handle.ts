@@ -1,11 +1,19 @@
 /** A worker as its supervisor holds it: requests with replies, notices, and its end, expected or not. */
 import { MessageChannel, Worker } from "node:worker_threads";
 import type { Doorbell, Log } from "@toril/virtio/platform";
+import { within } from "../within.ts";
 import { MailboxSender } from "./mailbox.ts";
-import { type CorePlan, type DevicePlan, landError, type MailboxPart, type Notice, type Request } from "./plan.ts";
-
-type WithoutNumber<T> = T extends { readonly number: number } ? Omit<T, "number"> : never;
-export type Wish = WithoutNumber<Request>;
+import {
+  type Answer,
+  type CorePlan,
+  type DevicePlan,
+  landError,
+  type MailboxPart,
+  type Notice,
+  type Request,
+  type RequestKind,
+  type Wish,
+} from "./plan.ts";
 
 export interface WorkerHandleOptions {
   /** For messages: `core 0`, `vsock device`. */
@@ -15,8 +23,8 @@ export interface WorkerHandleOptions {
   /** Wakes the worker's loop. */
   readonly bell: Doorbell;
   readonly log: Log;
-  /** Flags of Node for the thread; those of the process unless told. */
-  readonly execArgv: readonly string[] | undefined;
+  /** Bytes of JavaScript heap; the engine's own limit unless told. */
+  readonly scriptHeap: number | undefined;
   readonly onNotice?: (notice: Notice) => void;
   /** The thread has ended although nobody asked it to. */
   readonly onDeath: (error: Error) => void;
@@ -42,6 +50,7 @@ export class WorkerHandle {
   #reason: Error | undefined;
 
   constructor(options: WorkerHandleOptions) {
+    const { scriptHeap } = options;
     this.name = options.name;
     this.#options = options;
     const { port1, port2 } = new MessageChannel();
@@ -57,7 +66,7 @@ export class WorkerHandle {
       name: `toril ${options.name}`,
       workerData: options.plan({ port: port2, count }),
       transferList: [port2],
-      ...(options.execArgv === undefined ? {} : { execArgv: [...options.execArgv] }),
+      ...(scriptHeap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: scriptHeap / 2 ** 20 } }),
     });
     this.#worker.on("message", (notice: Notice) => this.#take(notice));
     this.#worker.on("error", (error: unknown) => {
@@ -71,31 +80,33 @@ export class WorkerHandle {
     });
   }
 
-  /** @throws Error what the worker threw, with its code; or that it has ended */
-  request(wish: Wish): Promise<unknown> {
+  /** Whether its thread is gone. */
+  get ended(): boolean {
+    return this.#life === "ended";
+  }
+
+  /** Waits for as long as the thread lives. @throws Error what the worker threw, with its code; or that it has ended */
+  request<Kind extends RequestKind>(wish: Wish<Kind>): Promise<Answer<Kind>> {
     if (this.#life === "ended") return Promise.reject(this.#gone());
     const number = this.#nextNumber++;
-    return new Promise((resolve, reject) => {
+    return new Promise<unknown>((resolve, reject) => {
       this.#pending.set(number, { resolve, reject });
-      this.#mailbox.send({ ...wish, number });
-    });
+      this.#mailbox.send({ ...wish, number } as Request);
+    }) as Promise<Answer<Kind>>;
+  }
+
+  /** Kills the thread, wherever it is: for tests. */
+  kill(): Promise<number> {
+    return this.#worker.terminate();
   }
 
   /** Asks the worker to let go of everything, and ends its thread, after `timeoutMs` at the latest. */
   async shutDown(timeoutMs: number): Promise<void> {
-    if (this.#life !== "running") return this.#exited;
-    const asked = this.request({ kind: "shut-down" }).then(() => this.#exited);
-    this.#life = "ending";
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<"late">((resolve) => {
-      timer = setTimeout(() => resolve("late"), timeoutMs);
-    });
-    const outcome = await Promise.race([asked.catch(() => "late" as const), late]);
-    clearTimeout(timer);
-    if (outcome === "late") {
-      this.#options.log.warn(`${this.name} did not end by itself and was terminated`);
-      await this.#worker.terminate();
-    }
+    if (this.#life === "running") this.request({ kind: "shut-down" }).catch(() => {});
+    if (this.#life !== "ended") this.#life = "ending";
+    if ((await within(this.#exited, timeoutMs)) === "done") return;
+    this.#options.log.warn(`${this.name} did not end by itself and was terminated`);
+    await this.#worker.terminate();
     await this.#exited;
   }
 
@@ -105,6 +116,8 @@ export class WorkerHandle {
         this.#settleUp.resolve(undefined);
         break;
       case "failed":
+        // It ends by itself now: that is told here, and is no death.
+        this.#life = "ending";
         this.#settleUp.reject(landError(notice.error));
         break;
       case "log":
