@@ -190,6 +190,7 @@ describe("reallocate", () => {
     // Large blocks are cut from the end: the second lies before the first.
     heap.free(first);
     expect(heap.reallocate(second, 40_000)).toBe(second);
+    expect(heap.stats().bytesHeld).toBe(PAGE + 10 * PAGE);
     expect(heap.reallocate(second, 17_000)).toBe(second);
     expect(heap.stats().bytesHeld).toBe(PAGE + 5 * PAGE);
   });
@@ -202,6 +203,15 @@ describe("reallocate", () => {
     expect(moved).not.toBe(block);
     expect(heap.memory.bytes(moved, 100).every((byte) => byte === 5)).toBe(true);
     expect(heap.stats()).toMatchObject({ blocksInUse: 1, bytesInUse: 100, largeBlocks: 0 });
+  });
+
+  it("reads no further than the old block goes, which may be the end of memory", () => {
+    const heap = makeHeap();
+    const last = must(heap.allocate(20_000));
+    expect(Math.ceil((last + 20_000) / PAGE) * PAGE).toBe(SIZE);
+    heap.memory.fill(last, 20_000, 5);
+    const moved = must(heap.reallocate(last, 100_000));
+    expect(heap.memory.bytes(moved, 20_000).every((byte) => byte === 5)).toBe(true);
   });
 
   it("leaves the block alone when there is no room, and shrinks it where it is when there is none to move", () => {

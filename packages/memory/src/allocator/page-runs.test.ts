@@ -38,7 +38,12 @@ type Command =
   | { readonly do: "aligned"; readonly pages: number; readonly alignment: number; readonly remainder: number }
   | { readonly do: "extend" | "release"; readonly pick: number; readonly pages: number };
 
-const pages = fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 120 }));
+/** The last ones share bins: 32 with 33, 64 with 65 to 67. */
+const pages = fc.oneof(
+  fc.integer({ min: 1, max: 8 }),
+  fc.integer({ min: 1, max: 120 }),
+  fc.constantFrom(31, 32, 33, 64, 65, 67),
+);
 const command: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ do: fc.constantFrom("low" as const, "high" as const), pages }),
   fc.record({
@@ -105,6 +110,15 @@ describe("page runs", () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  it("that share a bin with longer ones are not taken for them", () => {
+    const runs = new PageRuns(COUNT);
+    runs.takeLow(64);
+    runs.takeLow(1);
+    runs.release(0, 64);
+    expect(runs.takeLow(65)).toBe(65);
+    expect(runs.takeLow(64)).toBe(0);
   });
 
   it("give small takers one end and large ones the other", () => {
