@@ -86,6 +86,11 @@ describe.each(["guarded", "unguarded"] as const)("an arena, %s", (guarded) => {
     }
   });
 
+  it("gives no two blocks one address, not even empty ones", () => {
+    const arena = makeHeap(guarded).createArena();
+    expect(arena.allocate(0, 1)).not.toBe(arena.allocate(0, 1));
+  });
+
   it("keeps its first chunk over a reset", () => {
     const heap = makeHeap(guarded);
     const arena = heap.createArena({ chunkBytes: 1000 });

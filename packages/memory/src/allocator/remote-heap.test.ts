@@ -206,19 +206,20 @@ describe("remote frees from real threads", () => {
     });
   });
 
-  it("of the same blocks from all threads at once contend for one list, and none is lost", {
-    timeout: TIMEOUT_MS,
-  }, async () => {
-    const { heap, memory } = make();
+  it("of thousands of blocks at once contend for one list, and none is lost", { timeout: TIMEOUT_MS }, async () => {
+    const size = 4 * SIZE;
+    const memory = GuestMemory.allocate({ size, sharing: "shared" });
+    const heap = new Heap({ memory, base: guestAddress(0), size });
     const workers = 3;
-    const blocks = Array.from({ length: 9000 }, () => must(heap.allocate(16)));
-    const exits = Array.from({ length: workers }, (_, index) => {
+    const perWorker = 60_000;
+    const ready = new Int32Array(new SharedArrayBuffer(4));
+    const exits = Array.from({ length: workers }, () => {
       const url = new URL("../../test/remote-free-all-worker.ts", import.meta.url);
-      const mine = blocks.filter((__, block) => block % workers === index);
-      return exitOf(new Worker(url, { workerData: { wasm: memory.wasm, base: BASE, blocks: mine } }));
+      const blocks = Float64Array.from({ length: perWorker }, () => must(heap.allocate(16)));
+      return exitOf(new Worker(url, { workerData: { wasm: memory.wasm, base: heap.base, blocks, ready, workers } }));
     });
     expect(await Promise.all(exits)).toEqual([0, 0, 0]);
-    expect(heap.collectRemoteFrees()).toBe(9000);
+    expect(heap.collectRemoteFrees()).toBe(workers * perWorker);
     expect(heap.stats()).toMatchObject({ blocksInUse: 0, remoteFaults: 0 });
   });
 });
