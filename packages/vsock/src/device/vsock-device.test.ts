@@ -330,6 +330,24 @@ describe("one stalled connection stops nobody", () => {
     expect(r.device.stats.connectionsOpen).toBe(20);
   });
 
+  test("300 stopped clients took all packet memory: what they hold together is bounded in bytes", async () => {
+    const r = await rig();
+    r.device.listen(port(7), () => new Recorder());
+    for (let i = 0; i < 12; i++) {
+      r.guest.post([100]);
+      r.guest.send({ op: Op.Request, srcPort: i, dstPort: 7 });
+      r.host.poll();
+      r.guest.receive();
+      for (let packet = 0; packet < 3; packet++) {
+        r.guest.send({ op: Op.Rw, srcPort: i, dstPort: 7 }, bytes(60_000));
+        r.host.poll();
+        r.guest.reclaim();
+      }
+    }
+    expect(r.device.stats.headsHeld).toBe(Math.floor(1_048_576 / 60_044));
+    expect(r.device.stats.bytesFromGuest).toBe(36 * 60_000);
+  });
+
   test("one stalled, nine others at full speed, over the real driver", async () => {
     const { driver, device, settle } = await createLoopback({ driver: { queueSize: 16 } });
     let arrived = 0;

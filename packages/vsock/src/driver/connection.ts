@@ -18,12 +18,12 @@ import { type ReceiveOwner, ReceiveQueue } from "./receive-queue.ts";
 import { SendQueue } from "./send-queue.ts";
 
 /** Below this a copy costs less than a second descriptor, a loan and its end. */
-export const ZERO_COPY_MIN = 1024;
+const ZERO_COPY_MIN = 1024;
 /**
  * Most bytes of lent buffers that one connection queues ahead of its credit. They cost the driver no memory; whoever
  * lends what others need (a cache) lends no more than `writable` says, or a stalled peer holds it.
  */
-export const MAX_LENT_AHEAD = 4_194_304;
+const MAX_LENT_AHEAD = 4_194_304;
 
 /** What `listener` is to be told; or-ed in `Connection.news`. */
 export const News = { Connected: 1, Readable: 2, Writable: 4, Closed: 8 } as const;

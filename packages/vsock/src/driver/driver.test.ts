@@ -257,6 +257,22 @@ describe("one connection that is not read", () => {
     }
   });
 
+  test("many that are not read never take the whole ring: a new peer is heard", async () => {
+    const r = await rig({ bufAlloc: 262_144 });
+    const idle = [];
+    for (let i = 0; i < 10; i++) idle.push(await connected(r, 65_536, 1000 + i));
+    for (let i = 0; i < 10; i++) {
+      for (let packet = 0; packet < 3; packet++) {
+        expect(r.device.send({ op: Op.Rw, srcPort: 7, dstPort: 1000 + i }, bytes(100, packet))).toBe(true);
+        r.driver.poll();
+      }
+    }
+    expect(r.driver.listen(port(80), 1).pending).toBe(0);
+    expect(r.device.send({ op: Op.Request, srcPort: 1, dstPort: 80 })).toBe(true);
+    expect(names(sent(r))).toEqual(["RESPONSE"]);
+    expect(idle.map((connection) => connection.readable)).toEqual(idle.map(() => 300));
+  });
+
   test("many small packets cost private memory for their bytes only, within the window", async () => {
     const r = await rig({ bufAlloc: 10_000 });
     const connection = await connected(r);
@@ -611,6 +627,20 @@ describe("exhaustion waits, and loses nothing", () => {
     expect(connection.writable).toBe(100);
     expect(r.driver.stats.creditStalls).toBe(1);
     expect(r.driver.stats.creditStallMs).toBe(20);
+  });
+
+  test("writable === 0 is a promise, too: the peer is asked, and onWritable follows", async () => {
+    const r = await rig();
+    const connection = await connected(r, 100);
+    let writable = 0;
+    connection.listener = { onWritable: () => writable++ };
+    expect(connection.trySend(bytes(100))).toBe(100);
+    expect(names(sent(r))).toEqual(["RW"]);
+    expect(connection.writable).toBe(0);
+    expect(names(sent(r))).toEqual(["CREDIT_REQUEST"]);
+    r.device.send({ op: Op.CreditUpdate, srcPort: 7, dstPort: 1000, bufAlloc: 100, fwdCnt: 100 });
+    r.driver.poll();
+    expect([writable, connection.writable]).toEqual([1, 100]);
   });
 
   test("no packet memory: -EAGAIN; onWritable when the device returns some", async () => {

@@ -4,7 +4,7 @@ import { MAX_PAYLOAD } from "../wire/ops.ts";
 import { PACKET_ALIGNMENT, PAYLOAD_OFFSET, PacketBuffer } from "./packet.ts";
 
 /** A page with its header: most requests and answers of small protocols. */
-export const SMALL_PAYLOAD: number = 4096 - PAYLOAD_OFFSET;
+const SMALL_PAYLOAD: number = 4096 - PAYLOAD_OFFSET;
 
 export class PacketPool {
   readonly #allocator: DmaAllocator;
