@@ -1,3 +1,4 @@
 import { shared } from "@toril/tooling-vitest";
 
-export default shared();
+// Each test boots threads; on two busy processors that takes seconds.
+export default shared({ test: { testTimeout: 30_000 } });

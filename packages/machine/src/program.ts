@@ -3,17 +3,17 @@ import type { ThreadExit } from "@toril/kernel";
 import { Errno, SystemError } from "@toril/virtio/platform";
 import type { Guest } from "./guest.ts";
 import type { Program, ProgramExit } from "./machine.ts";
-import type { ProgramRun } from "./program-run.ts";
+import type { ProgramObserver } from "./program-run.ts";
 import type { Main } from "./sys.ts";
 
 /**
- * Loads the program and starts it as a thread of the guest; its end is the run's end.
+ * Loads the program and starts it as a thread of the guest. The observer is told what becomes of it.
  * @throws SystemError ENOENT when the module exports no such function; whatever importing it throws
  */
-export async function startProgram(guest: Guest, program: Program, run: ProgramRun): Promise<void> {
+export async function startProgram(guest: Guest, program: Program, observer: ProgramObserver): Promise<void> {
   const main = await loadMain(program);
-  const thread = guest.start(main, program.args, run.announceReady);
-  void thread.ended.then((exit) => run.end(exitOf(exit)));
+  const thread = guest.start(main, program.args, () => observer.announceReady());
+  void thread.ended.then((exit) => observer.end(exitOf(exit)));
 }
 
 async function loadMain(program: Program): Promise<Main> {

@@ -102,6 +102,7 @@ export async function echoes(sys: Sys): Promise<void> {
   for (;;) {
     const peer = await sys.net.accept(server, { signal: sys.stopping });
     sys.threads.spawn(async ({ net }) => {
+      net.adopt(peer);
       const bytes = new Uint8Array(16_384);
       for (let n = await net.recv(peer, bytes); n > 0; n = await net.recv(peer, bytes)) {
         await net.send(peer, bytes.subarray(0, n));

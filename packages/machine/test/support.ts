@@ -69,6 +69,11 @@ export async function client(port: number): Promise<Socket> {
   return socket;
 }
 
+/** Settles when the connection is over, in order or reset. */
+export function over(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once("close", () => resolve()));
+}
+
 export async function echo(socket: Socket, text: string): Promise<string> {
   socket.write(text);
   let got = "";

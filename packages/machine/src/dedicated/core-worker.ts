@@ -4,12 +4,21 @@ import { CoreBoard, runExclusive, WakeWord } from "@toril/kernel";
 import { GuestMemory, guestAddress } from "@toril/memory";
 import { Guest } from "../guest.ts";
 import { startProgram } from "../program.ts";
-import { ProgramRun } from "../program-run.ts";
+import type { ProgramObserver } from "../program-run.ts";
 import { type CorePlan, carryError, type DevicePart, type Request } from "./plan.ts";
 import { RegisterPage } from "./register-page.ts";
 import { RegisterTransport } from "./register-transport.ts";
 import { serveRequests, supervisorLog, tell } from "./worker-side.ts";
 
+/** Tells at once: a program that never yields after `ready` lets nothing else run. */
+const teller: ProgramObserver = {
+  announceReady: () => tell({ kind: "program-ready" }),
+  end: (exit) =>
+    tell({
+      kind: "program-ended",
+      exit: exit.kind === "failed" ? { error: carryError(exit.error) } : { code: exit.code },
+    }),
+};
 const plan = workerData as CorePlan;
 const memory = GuestMemory.attach(plan.shared.wasm);
 const board = new CoreBoard(plan.shared.cores);
@@ -45,14 +54,8 @@ async function boot(): Promise<void> {
     vsock: { transport: attach(vsock, "vsock registers"), txPath: vsock.txPath },
     ...(files && { files: { ...files, transport: attach(files, "file registers") } }),
   });
-  const run = new ProgramRun();
   const { module, export: name, args } = program;
-  await core.external(startProgram(guest, { module: new URL(module), export: name, args }, run));
-  void run.ready.then((outcome) => outcome === "ready" && tell({ kind: "program-ready" }));
-  void run.ended.then((exit) => {
-    const told = exit.kind === "failed" ? { error: carryError(exit.error) } : { code: exit.code };
-    tell({ kind: "program-ended", exit: told });
-  });
+  await core.external(startProgram(guest, { module: new URL(module), export: name, args }, teller));
 }
 
 async function importAll(modules: readonly string[]): Promise<void> {
