@@ -3,7 +3,7 @@ import { Command, CommanderError } from "commander";
 import { addRun } from "./commands/run.ts";
 import { addServe } from "./commands/serve.ts";
 import type { CommandContext } from "./context.ts";
-import { CommandError } from "./usage.ts";
+import { CommandError, UsageError } from "./usage.ts";
 import { version } from "./version.ts";
 
 export const ExitCode = { DONE: 0, FAILED: 1, WRONG_USAGE: 2 } as const;
@@ -35,7 +35,7 @@ export async function runCli(args: readonly string[], context: CommandContext): 
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.DONE : ExitCode.WRONG_USAGE;
     const text = error instanceof CommandError || !(error instanceof Error) ? String(message(error)) : stackOf(error);
     context.stderr(`toril: ${text}\n`);
-    return ExitCode.FAILED;
+    return error instanceof UsageError ? ExitCode.WRONG_USAGE : ExitCode.FAILED;
   }
 }
 

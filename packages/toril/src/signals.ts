@@ -2,21 +2,36 @@
 
 /** Exit code of a command that a signal cut short, as shells have it. */
 const INTERRUPTED = 130;
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+export interface CaughtSignals {
+  /** Resolves with the first signal. */
+  readonly first: Promise<NodeJS.Signals>;
+  /** Back to what signals do by themselves. */
+  release(): void;
+}
 
 /**
- * Resolves with the first signal. A second one ends the process at once.
+ * From now on the first signal is only told; a second one ends the process at once.
  * @param onFirst told at once, so that a person sees that it was heard
  */
-export function stopSignal(onFirst: (signal: NodeJS.Signals) => void): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    let asked = false;
-    for (const name of ["SIGINT", "SIGTERM"] as const) {
-      process.on(name, (signal) => {
-        if (asked) process.exit(INTERRUPTED);
-        asked = true;
-        onFirst(signal);
-        resolve(signal);
-      });
-    }
+export function catchSignals(onFirst: (signal: NodeJS.Signals) => void): CaughtSignals {
+  let asked = false;
+  let settle: (signal: NodeJS.Signals) => void = () => {};
+  const first = new Promise<NodeJS.Signals>((resolve) => {
+    settle = resolve;
   });
+  const listener = (signal: NodeJS.Signals): void => {
+    if (asked) process.exit(INTERRUPTED);
+    asked = true;
+    onFirst(signal);
+    settle(signal);
+  };
+  for (const name of SIGNALS) process.on(name, listener);
+  return {
+    first,
+    release() {
+      for (const name of SIGNALS) process.removeListener(name, listener);
+    },
+  };
 }

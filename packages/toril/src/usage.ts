@@ -6,6 +6,9 @@ export class CommandError extends Error {
   override readonly name = "CommandError";
 }
 
+/** The same for what only other flags or arguments can cure: the process ends with 2. */
+export class UsageError extends CommandError {}
+
 /** @returns a reader for commander; it throws commander's InvalidArgumentError, which ends in exit code 2 */
 export function wholeNumber(what: string, min: number, max: number): (text: string) => number {
   return (text) => {
@@ -16,6 +19,12 @@ export function wholeNumber(what: string, min: number, max: number): (text: stri
 }
 
 export const readPort: (text: string) => number = wholeNumber("a port", 0, 65_535);
+
+/** Node would take an empty address for "all of them": nobody who types one means that. */
+export function readHost(text: string): string {
+  if (text.trim() !== "") return text;
+  throw new InvalidArgumentError("It is empty: give an address or a name, such as 127.0.0.1, or 0.0.0.0 for all.");
+}
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 

@@ -4,11 +4,11 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { consoleLog } from "@toril/host";
 import { type Command, Option } from "commander";
+import { typeScriptLoader } from "../appliances.ts";
 import type { CommandContext } from "../context.ts";
 import { runSession } from "../run-machine.ts";
 import { formatStats } from "../stats-table.ts";
-import { loadTypeScript } from "../typescript-loader.ts";
-import { CommandError, type ForwardSpec, readForward, wholeNumber } from "../usage.ts";
+import { CommandError, type ForwardSpec, readForward, UsageError, wholeNumber } from "../usage.ts";
 import { addMachineOptions, type MachineFlags } from "./options.ts";
 
 /** What a program may take to end after SIGINT. */
@@ -51,10 +51,9 @@ export function addRun(program: Command, context: CommandContext, exit: (code: n
 
 function run(appliance: string, args: readonly string[], flags: RunFlags, context: CommandContext): Promise<number> {
   if (flags.cores > 1 && flags.machine === "inline") {
-    throw new CommandError(`the inline machine has one core, not ${flags.cores}: add --machine dedicated`);
+    throw new UsageError(`the inline machine has one core, not ${flags.cores}: add --machine dedicated`);
   }
   const module = moduleUrl(appliance);
-  loadTypeScript();
   const log = consoleLog({ level: flags.quiet ? "warn" : "info", write: (line) => context.stderr(line) });
   const { dir, writable, cache } = { cache: "auto" as const, ...flags };
   return runSession({
@@ -63,6 +62,7 @@ function run(appliance: string, args: readonly string[], flags: RunFlags, contex
       txPath: flags.tx,
       cores: flags.cores,
       cid: flags.cid,
+      preload: [typeScriptLoader],
       ...(flags.memory === undefined ? {} : { memory: flags.memory }),
       ...(dir === undefined
         ? {}
@@ -70,10 +70,10 @@ function run(appliance: string, args: readonly string[], flags: RunFlags, contex
       log,
     },
     program: { module, args },
-    // The guest may listen at any time: the ports are open from the start.
     forwards: flags.forward ?? [],
+    opens: "started",
     graceMs: GRACE_MS,
-    onReady(_machine, forwards) {
+    onOpen(_machine, forwards) {
       for (const forward of forwards) {
         log.info(`forwarding ${forward.host}:${forward.port} to the guest's port ${forward.guestPort}`);
       }

@@ -7,7 +7,7 @@ import { applianceUrl } from "../appliances.ts";
 import type { CommandContext } from "../context.ts";
 import { runSession } from "../run-machine.ts";
 import { formatStats } from "../stats-table.ts";
-import { readPort, wholeNumber } from "../usage.ts";
+import { readHost, readPort, wholeNumber } from "../usage.ts";
 import { addMachineOptions, type MachineFlags } from "./options.ts";
 import { siteDirectory } from "./site.ts";
 
@@ -33,7 +33,7 @@ export function addServe(program: Command, context: CommandContext, exit: (code:
     .description("serve a directory over HTTP through the kernel, its virtqueues and its devices")
     .argument("[dir]", "the directory; the project's own site unless told")
     .option("--port <port>", "TCP port of the host; 0 for any free one", readPort, 8080)
-    .option("--host <address>", "address of the host to listen on", "127.0.0.1")
+    .option("--host <address>", "address of the host to listen on", readHost, "127.0.0.1")
     .option("--max-connections <n>", "connections at one time", wholeNumber("a count", 1, 65_535), 1024)
     .addOption(
       new Option("--cache <mode>", "how long the guest believes what it has cached: auto is a second")
@@ -71,8 +71,9 @@ function serve(directory: string, flags: ServeFlags, context: CommandContext): P
     },
     program: { module: applianceUrl("web"), args },
     forwards: [{ host: flags.host, port: flags.port, guestPort: HTTP_PORT, maxConnections: flags.maxConnections }],
+    opens: "ready",
     graceMs: GRACE_MS + 1_000,
-    onReady(machine, [forward]) {
+    onOpen(machine, [forward]) {
       if (forward === undefined) return;
       const host = forward.host.includes(":") ? `[${forward.host}]` : forward.host;
       const url = `http://${host}:${forward.port}/`;
