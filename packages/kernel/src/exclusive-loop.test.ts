@@ -134,13 +134,14 @@ describe("runExclusive", () => {
     const { bell, core, drained } = create();
     const loop = runExclusive(core, { bell, drained });
     const thread = core.spawn(async ({ threads }) => {
-      for (let i = 0; i < 3; i++) await threads.sleep(5);
+      // On a busy machine a timer may be due as soon as the loop looks: one wait among many is sure.
+      for (let i = 0; i < 10; i++) await threads.sleep(10);
       loop.stop();
       return "slept";
     });
     await loop.ended;
     expect(thread.exit).toEqual({ kind: "returned", value: "slept" });
-    expect(loop.idle.waits).toBeGreaterThanOrEqual(3);
+    expect(loop.idle.waits).toBeGreaterThanOrEqual(1);
   });
 
   it("does not block while a thread can go on by itself, however many awaits that takes", async () => {
