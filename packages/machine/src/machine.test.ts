@@ -46,6 +46,13 @@ describe.each(kinds)("the %s machine: programs", (kind) => {
     await machine.stop();
   });
 
+  it("a main that returns what is no exit code has failed", async () => {
+    const { machine } = await boot(kind);
+    const exit = await (await machine.start(program("returnsFunction"))).ended;
+    expect(exit).toMatchObject({ kind: "failed", error: { message: /main returned a function/ } });
+    await machine.stop();
+  });
+
   it.each([
     ["broken.mjs", /Unexpected token|Expected/],
     ["throws.mjs", /at import/],

@@ -29,7 +29,7 @@ async function loadMain(program: Program): Promise<Main> {
 function exitOf(exit: ThreadExit<number | undefined>): ProgramExit {
   switch (exit.kind) {
     case "returned":
-      return { kind: "returned", code: exit.value ?? 0 };
+      return exitWith(exit.value);
     case "failed":
       return { kind: "failed", error: exit.error };
     case "cancelled":
@@ -37,4 +37,15 @@ function exitOf(exit: ThreadExit<number | undefined>): ProgramExit {
     default:
       return exit satisfies never;
   }
+}
+
+/** A module is loaded by name: nothing has checked what its main returns. */
+function exitWith(value: unknown): ProgramExit {
+  if (value === undefined) return { kind: "returned", code: 0 };
+  if (typeof value === "number" && Number.isInteger(value)) return { kind: "returned", code: value };
+  return { kind: "failed", error: new TypeError(`main returned ${describe(value)}: return nothing, or an exit code`) };
+}
+
+function describe(value: unknown): string {
+  return typeof value === "number" ? String(value) : `a ${typeof value}`;
 }

@@ -18,6 +18,10 @@ export async function fails(): Promise<void> {
   throw Object.assign(error, { code: "E_BUG" });
 }
 
+export async function returnsFunction(): Promise<unknown> {
+  return () => {};
+}
+
 /** Ready, then waits for the stop, and tells that it tidied up. */
 export async function waitsForStop(sys: Sys): Promise<number> {
   sys.ready();

@@ -15,6 +15,9 @@ import {
   type Wish,
 } from "./plan.ts";
 
+/** A device's garbage is small and short-lived; V8's own 48 MiB would only be filled before anybody looks. */
+const DEVICE_YOUNG_MB = 16;
+
 export interface WorkerHandleOptions {
   /** For messages: `core 0`, `vsock device`. */
   readonly name: string;
@@ -66,7 +69,10 @@ export class WorkerHandle {
       name: `toril ${options.name}`,
       workerData: options.plan({ port: port2, count }),
       transferList: [port2],
-      ...(scriptHeap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: scriptHeap / 2 ** 20 } }),
+      resourceLimits: {
+        ...(scriptHeap === undefined ? {} : { maxOldGenerationSizeMb: scriptHeap / 2 ** 20 }),
+        ...(options.script === "device-worker" ? { maxYoungGenerationSizeMb: DEVICE_YOUNG_MB } : {}),
+      },
     });
     this.#worker.on("message", (notice: Notice) => this.#take(notice));
     this.#worker.on("error", (error: unknown) => {
