@@ -1,6 +1,23 @@
 /**
- * vhost-user, the front-end: a Transport to devices in other processes. Reading order: message.ts (what goes over the
- * socket), ffi.ts (libc), front-end.ts.
+ * vhost-user: a Transport to devices in other processes. Reading order: protocol (what goes over the socket), ffi (libc),
+ * memory, front-end, daemons.
  */
-export { FfiUnavailable, LibcError } from "./ffi.ts";
-export { type VhostUserOptions, VhostUserTransport } from "./front-end.ts";
+export { FfiUnavailable, LibcError } from "./ffi/libc.ts";
+export { type FrontEndOptions, virtioFsConfig } from "./front-end/options.ts";
+export { connectFrontEnd, type VhostUserTransport } from "./front-end/transport.ts";
+export { type MemfdRegion, MemfdMemory } from "./memory/memfd-memory.ts";
+export { ProtocolFeature } from "./protocol/message.ts";
+export { type Daemon, DaemonError, type DaemonOptions, startDaemon } from "./daemons/daemon.ts";
+export { type DaemonName, findDaemons } from "./daemons/find.ts";
+export {
+  startVhostDeviceVsock,
+  type VhostDeviceVsockOptions,
+  type VsockDaemon,
+  vhostDeviceVsockVersion,
+} from "./daemons/vhost-device-vsock.ts";
+export {
+  startVirtiofsd,
+  type VirtiofsdOptions,
+  type VirtiofsdVersion,
+  virtiofsdVersion,
+} from "./daemons/virtiofsd.ts";

@@ -1,0 +1,55 @@
+/**
+ * Descriptors watched by Node's event loop (uv_poll), and the traps of that, each guarded here:
+ * polling one descriptor twice aborts the process (the table says no first); a handle that is collected stops polling (the
+ * table keeps it); polling is level-triggered (a callback must drain its descriptor); and microtasks are not run after the
+ * callback (an immediate sees to it, else a promise settled here would wait for somebody else's event).
+ */
+import { libc, type PollHandle } from "./libc.ts";
+
+const watched = new Map<number, PollHandle>();
+
+export interface Watch {
+  /** Whether the watch keeps the process alive; it does unless told. */
+  ref(): void;
+  unref(): void;
+  /** Before the descriptor is closed. Does nothing the second time. */
+  close(): void;
+}
+
+/**
+ * Calls back whenever `fd` is readable, has ended or has an error. For eventfds and sockets: a file aborts the process.
+ * @throws Error when this thread watches it already
+ */
+export function watch(fd: number, onReadable: () => void): Watch {
+  if (watched.has(fd)) throw new Error(`descriptor ${fd} is watched already: close the first watch`);
+  const handle = libc().poll(fd, () => {
+    runMicrotasksSoon();
+    onReadable();
+  });
+  watched.set(fd, handle);
+  let open = true;
+  return {
+    ref: () => {
+      if (open) handle.ref();
+    },
+    unref: () => {
+      if (open) handle.unref();
+    },
+    close: () => {
+      if (!open) return;
+      open = false;
+      watched.delete(fd);
+      handle.close();
+    },
+  };
+}
+
+let scheduled = false;
+
+function runMicrotasksSoon(): void {
+  if (scheduled) return;
+  scheduled = true;
+  setImmediate(() => {
+    scheduled = false;
+  });
+}
