@@ -1,3 +1,4 @@
 import { shared } from "@toril/tooling-vitest";
 
-export default shared();
+// Most tests here start the real command, some with hundreds of clients; on a busy machine that takes its time.
+export default shared({ test: { testTimeout: 60_000, hookTimeout: 60_000 } });

@@ -57,6 +57,7 @@ export async function main(sys: Sys): Promise<void> {
   sys.net.listen(listener, BACKLOG);
   sys.stopping.addEventListener("abort", () => void server.close({ graceMs }));
   sys.ready();
-  await server.serve(listener);
+  // A machine that was asked to stop while it booted has fired already.
+  if (!sys.stopping.aborted) await server.serve(listener);
   files.close();
 }
