@@ -42,22 +42,21 @@ export class RegisterServer implements Pollable {
     });
   }
 
-  /** Takes notifications and commands, then lets the device work. */
+  /** Takes a command and notifications, then lets the device work. */
   poll(): boolean {
     const page = this.#page;
     let worked = false;
-    // In the order in which a driver gives them: what it notified before a command counts before it.
-    if (page.load(Register.NOTIFICATIONS) !== 0) {
-      const queues = Atomics.exchange(page.words, Register.NOTIFICATIONS, 0);
-      for (let i = 0; i < MAX_QUEUES; i++) if ((queues & (1 << i)) !== 0) this.#host.notify(i);
-      worked = true;
-    }
     const command = page.load(Register.COMMAND);
     if (command !== page.load(Register.COMMAND_DONE)) {
       page.store(Register.REFUSED, this.#execute() ? 0 : 1);
       page.store(Register.STATUS, this.#host.status);
       page.store(Register.COMMAND_DONE, command);
       Atomics.notify(page.words, Register.COMMAND_DONE);
+      worked = true;
+    }
+    if (page.load(Register.NOTIFICATIONS) !== 0) {
+      const queues = Atomics.exchange(page.words, Register.NOTIFICATIONS, 0);
+      for (let i = 0; i < MAX_QUEUES; i++) if ((queues & (1 << i)) !== 0) this.#host.notify(i);
       worked = true;
     }
     return this.#host.poll() || worked;
