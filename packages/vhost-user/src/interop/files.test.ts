@@ -67,9 +67,12 @@ describe.each(servers.map(([peer, mode, mount]) => ({ title: peer.title, mode, p
       });
     });
 
-    test("the loop slept: nothing had to be polled for", (context) => {
+    test("an idle loop sleeps, and an answer wakes it", async (context) => {
       needPeer(peer, context);
-      expect(mounted.loop.sleeps).toBeGreaterThan(0);
+      await vi.waitFor(() => expect(mounted.loop.sleeps).toBeGreaterThan(0));
+      const before = mounted.loop.sleeps;
+      await mounted.calls.statfs("/");
+      await vi.waitFor(() => expect(mounted.loop.sleeps).toBeGreaterThan(before));
     });
 
     test("ENOSPC on a small tmpfs; there is room again after an unlink", async (context) => {
