@@ -30,47 +30,59 @@ const core = new Core<PlainSystem>({
 });
 const loop = runHosted(core, { host: nodeLoop, spin: ADAPTIVE_SPIN });
 const forwards: TcpForward[] = [];
-let letGo = (): void => {};
+
+/** The device that this thread is for. */
+interface Served {
+  readonly name: string;
+  readonly device: Device;
+  /** Only this one has ports to forward. */
+  readonly vsock: VsockDevice | undefined;
+  stats(): object;
+  letGo(): void;
+}
 
 try {
-  start();
+  start(makeDevice());
 } catch (error) {
   tell({ kind: "failed", error: carryError(error) });
   loop.stop();
 }
 
-function start(): void {
-  const { device, vsock } = makeDevice();
+function start(served: Served): void {
   const memory = GuestMemory.attach(plan.shared.wasm);
-  const host = new DeviceHost({ device, memory, doorbell: bell, log });
+  const host = new DeviceHost({ device: served.device, memory, doorbell: bell, log });
   const driverBell = new CoreBoard(plan.shared.cores).bell(0);
-  core.dedicate(new RegisterServer(host, new RegisterPage(plan.page), driverBell), `${plan.device.type} device`);
+  core.dedicate(new RegisterServer(host, new RegisterPage(plan.page), driverBell), served.name);
   core.dedicate(
-    serveRequests(plan.mailbox, (request) => serve(request, host, vsock)),
+    serveRequests(plan.mailbox, (request) => serve(request, served, host)),
     "supervisor",
   );
   board.setState(plan.thread, "running");
   tell({ kind: "up" });
 }
 
-function makeDevice(): { device: Device & { readonly stats: object }; vsock?: VsockDevice } {
+function makeDevice(): Served {
   if (plan.device.type === "vsock") {
     const vsock = new VsockDevice({ guestCid: guestCid(plan.device.cid), clock: core.clock, log });
-    return { device: vsock, vsock };
+    return { name: "vsock device", device: vsock, vsock, stats: () => vsock.stats, letGo: () => {} };
   }
   const { path, access } = plan.device;
   const directory = new HostDirectory({ path, access });
-  letGo = () => directory.close();
-  return { device: new VirtioFsDevice({ fileSystem: directory, tag: FILE_SYSTEM_TAG, log }) };
+  const device = new VirtioFsDevice({ fileSystem: directory, tag: FILE_SYSTEM_TAG, log });
+  return {
+    name: "file device",
+    device,
+    vsock: undefined,
+    stats: () => device.stats,
+    letGo: () => directory.close(),
+  };
 }
 
-async function serve(request: Request, host: DeviceHost, vsock: VsockDevice | undefined): Promise<unknown> {
+async function serve(request: Request, { name, vsock, stats, letGo }: Served, host: DeviceHost): Promise<unknown> {
   switch (request.kind) {
     case "stats": {
       const { spins, spinHits, waits } = loop.idle;
-      const name = `${plan.device.type === "vsock" ? "vsock" : "file"} device`;
-      const device = host.device as Device & { readonly stats: object };
-      return { [name]: { ...statGroup(device.stats), ...host.stats, loop: { spins, spinHits, waits } } };
+      return { [name]: { ...statGroup(stats()), ...host.stats, loop: { spins, spinHits, waits } } };
     }
     case "forward": {
       if (vsock === undefined) throw new TypeError("only the vsock device forwards ports");
@@ -79,15 +91,13 @@ async function serve(request: Request, host: DeviceHost, vsock: VsockDevice | un
       return reply;
     }
     case "end-forwards":
-      await Promise.all(forwards.map((forward) => forward.close({ graceMs: request.graceMs })));
-      return undefined;
+      return endForwards(request.graceMs);
     case "close-forward":
       return forwards[request.forward]?.close({ graceMs: Number.POSITIVE_INFINITY });
     case "driver-died":
-      host.reset();
-      return undefined;
+      return host.reset();
     case "shut-down":
-      await Promise.all(forwards.map((forward) => forward.close()));
+      await endForwards(0);
       host.reset();
       loop.stop();
       void loop.ended.then(() => {
@@ -100,4 +110,8 @@ async function serve(request: Request, host: DeviceHost, vsock: VsockDevice | un
     default:
       return request satisfies never;
   }
+}
+
+async function endForwards(graceMs: number): Promise<void> {
+  await Promise.all(forwards.map((forward) => forward.close({ graceMs })));
 }

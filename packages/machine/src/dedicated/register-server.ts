@@ -77,7 +77,7 @@ export class RegisterServer implements Pollable {
     const page = this.#page;
     const host = this.#host;
     const operation = page.load(Register.OPERATION);
-    switch (operation as Operation) {
+    switch (operation) {
       case Operation.RESET:
         // The driver waits for the answer, so whatever is pending here is from before (§2.4.1).
         page.store(Register.NOTIFICATIONS, 0);
