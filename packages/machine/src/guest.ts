@@ -14,7 +14,7 @@ import {
 import type { GuestAddress, GuestMemory } from "@toril/memory";
 import { type OwnedSocketCalls, type SocketCalls, SocketLayer } from "@toril/sockets";
 import type { Transport } from "@toril/virtio";
-import { CancelSource, type Log, textCodec } from "@toril/virtio/platform";
+import { CancelSource, Errno, type Log, SystemError, textCodec } from "@toril/virtio/platform";
 import { type CacheMode, createFileDriver, type FileCalls, type FileDriver } from "@toril/virtio-fs";
 import { createVsockDriver, type TxPath, type VsockDriver } from "@toril/vsock";
 import { absentBus, absentFiles, absentSockets } from "./absent.ts";
@@ -112,7 +112,17 @@ export class Guest {
   start(main: Main, args: unknown, onReady: () => void): ThreadHandle<number | undefined> {
     this.#args = args;
     this.#onReady = onReady;
-    return this.core.spawn(async (sys) => (await main(sys)) ?? undefined, { name: "main" });
+    const run = async (sys: Sys): Promise<number | undefined> => {
+      try {
+        return (await main(sys)) ?? undefined;
+      } catch (error) {
+        // A wait that `sys.stopping` has ended, and nobody caught: that is how a program stops, too.
+        const stopped = this.#stopping.signal.aborted && error instanceof SystemError;
+        if (stopped && error.errno === Errno.ECANCELED) return undefined;
+        throw error;
+      }
+    };
+    return this.core.spawn(run, { name: "main" });
   }
 
   /** Asks the program to end: `sys.stopping` fires. */

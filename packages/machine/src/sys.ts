@@ -37,7 +37,10 @@ export interface Sys {
   report(part: string, read: () => object): void;
   /** Tells the machine that the program now does its job (a server: that it listens). */
   ready(): void;
-  /** Ends when the machine is asked to stop: close what is open, then return from `main`. */
+  /**
+   * Ends when the machine is asked to stop: close what is open, then return from `main`. A wait that is given this signal
+   * ends with ECANCELED then; when `main` lets that through it has stopped in order.
+   */
   readonly stopping: AbortSignalLike;
 }
 
