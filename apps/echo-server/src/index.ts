@@ -10,15 +10,10 @@ export async function main(sys: Sys): Promise<void> {
   sys.net.listen(server);
   sys.log.info(`echoing on port ${ECHO_PORT}`);
   sys.ready();
-  try {
-    for (;;) {
-      const peer = await sys.net.accept(server, { signal: sys.stopping });
-      sys.threads.spawn((own) => echo(own, peer), { name: "echo" });
-    }
-  } catch (error) {
-    if (!sys.stopping.aborted) throw error;
-  } finally {
-    sys.net.close(server);
+  for (;;) {
+    // When the machine stops, the wait ends, and the program with it.
+    const peer = await sys.net.accept(server, { signal: sys.stopping });
+    sys.threads.spawn((own) => echo(own, peer), { name: "echo" });
   }
 }
 
