@@ -38,6 +38,8 @@ export interface Daemon {
   readonly said: string;
   /** Settles with how it ended: `exit code 0`, `SIGKILL`. */
   readonly ended: Promise<string>;
+  /** Sends a signal to it and to all that it has forked. */
+  signal(signal: NodeJS.Signals): void;
   /** Ends it: first politely. */
   stop(): Promise<void>;
 }
@@ -53,7 +55,9 @@ const MAX_SAID = 4096;
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   // A new folder: no socket file of an earlier daemon can be taken for this one's.
   const folder = mkdtempSync(join(tmpdir(), "toril-daemon-"));
-  const child = spawn(options.command, [...options.flags(folder)], { stdio: ["ignore", "ignore", "pipe"] });
+  // A process group of its own: daemons fork into sandboxes, and a terminal's Ctrl-C is ours to hand on.
+  const flags = [...options.flags(folder)];
+  const child = spawn(options.command, flags, { stdio: ["ignore", "ignore", "pipe"], detached: true });
   const daemon = new ChildDaemon(child, folder, join(folder, options.socket), options);
   try {
     await daemon.started(options.startTimeoutMs ?? START_TIMEOUT_MS);
@@ -70,7 +74,7 @@ class ChildDaemon implements Daemon {
   readonly ended: Promise<string>;
   readonly #child: ChildProcess;
   readonly #name: string;
-  readonly #killAtExit = (): void => void this.#child.kill("SIGKILL");
+  readonly #killAtExit = (): void => this.signal("SIGKILL");
   #outcome: string | undefined;
   #said = "";
   #stopping: Promise<void> | undefined;
@@ -118,6 +122,16 @@ class ChildDaemon implements Daemon {
     }
   }
 
+  signal(signal: NodeJS.Signals): void {
+    const { pid } = this.#child;
+    if (pid === undefined || this.#outcome !== undefined) return;
+    try {
+      process.kill(-pid, signal);
+    } catch {
+      // It ended a moment ago, and nobody has told us yet.
+    }
+  }
+
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -125,7 +139,7 @@ class ChildDaemon implements Daemon {
 
   async #stop(): Promise<void> {
     for (const signal of [undefined, "SIGTERM", "SIGKILL"] as const) {
-      if (signal !== undefined) this.#child.kill(signal);
+      if (signal !== undefined) this.signal(signal);
       if (await this.#endsWithin(signal === undefined ? POLITE_MS / 5 : POLITE_MS)) break;
     }
     await this.ended;

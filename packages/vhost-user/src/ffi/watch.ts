@@ -1,8 +1,7 @@
 /**
  * Descriptors watched by Node's event loop (uv_poll), and the traps of that, each guarded here:
  * polling one descriptor twice aborts the process (the table says no first); a handle that is collected stops polling (the
- * table keeps it); polling is level-triggered (a callback must drain its descriptor); and microtasks are not run after the
- * callback (an immediate sees to it, else a promise settled here would wait for somebody else's event).
+ * table keeps it); and polling is level-triggered (a callback must drain its descriptor).
  */
 import { libc, type PollHandle } from "./libc.ts";
 
@@ -22,10 +21,7 @@ export interface Watch {
  */
 export function watch(fd: number, onReadable: () => void): Watch {
   if (watched.has(fd)) throw new Error(`descriptor ${fd} is watched already: close the first watch`);
-  const handle = libc().poll(fd, () => {
-    runMicrotasksSoon();
-    onReadable();
-  });
+  const handle = libc().poll(fd, onReadable);
   watched.set(fd, handle);
   let open = true;
   return {
@@ -42,14 +38,4 @@ export function watch(fd: number, onReadable: () => void): Watch {
       handle.close();
     },
   };
-}
-
-let scheduled = false;
-
-function runMicrotasksSoon(): void {
-  if (scheduled) return;
-  scheduled = true;
-  setImmediate(() => {
-    scheduled = false;
-  });
 }

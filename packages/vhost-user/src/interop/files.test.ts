@@ -4,14 +4,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { fileSuite, fillsUp } from "../testing/file-suite.ts";
-import {
-  type CacheMode,
-  mountBackEnd,
-  mountInProcess,
-  mountVirtiofsd,
-  type TestMounted,
-  temporaryRoot,
-} from "../testing/mounts.ts";
+import { type CacheMode, mountVirtiofsd, type TestMounted, temporaryRoot } from "../testing/mounts.ts";
+import { mountBackEnd, mountInProcess } from "../testing/own-mounts.ts";
 import { needPeer, type Peer, virtiofsdPeer } from "../testing/peers.ts";
 
 // A machine that is busy takes its time; nothing here depends on how much.
