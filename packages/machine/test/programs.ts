@@ -221,18 +221,22 @@ export async function answersOnBus(sys: Sys): Promise<number> {
 /** Has a thread on core 1 that the machine's stop must reach. */
 export async function stopsOnCoreOne(sys: Sys): Promise<number> {
   const thread = await sys.threads.spawnOn(1, { module: import.meta.url, export: "waitsForStop" });
-  await sys.threads.sleep(20);
   sys.ready();
   const exit = await sys.threads.join(thread);
   return exit.kind === "returned" ? (exit.value as number) : -1;
 }
 
-/** Core 1 hangs for ever in `neverYields`. */
+/** Core 1 hangs for ever, once it has said so. */
 export async function hangsCoreOne(sys: Sys): Promise<void> {
-  void sys.threads.spawnOn(1, { module: import.meta.url, export: "neverYields" }).catch(() => {});
-  await sys.threads.sleep(50);
+  await sys.threads.spawnOn(1, { module: import.meta.url, export: "tellsAndHangs" });
+  await sys.bus.receive();
   sys.ready();
   await sys.threads.sleep(1e9);
+}
+
+export async function tellsAndHangs(sys: Sys): Promise<void> {
+  await sys.bus.send(0, Uint8Array.of(1));
+  for (;;) {}
 }
 
 /** What becomes of waits for a core that dies. */
