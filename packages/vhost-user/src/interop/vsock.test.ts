@@ -2,11 +2,11 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { Errno } from "@toril/virtio/platform";
+import { Errno, errnoName } from "@toril/virtio/platform";
 import { HOST_CID, port, type VsockConnection } from "@toril/vsock";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { pattern } from "../testing/file-suite.ts";
-import { needPeer, vsockPeer } from "../testing/peers.ts";
+import { needPeer, notePeerLimit, vsockPeer } from "../testing/peers.ts";
 import { GUEST_CID, receiveAll, sendAll, startVsockGuest, type VsockGuest } from "../testing/vsock-guest.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
@@ -130,7 +130,14 @@ describe(`vsock over ${peer.title}`, () => {
   test("a port on which nobody listens is refused, on either side", async (context) => {
     needPeer(peer, context);
     const connection = guest.driver.connect({ cid: HOST_CID, port: port(9) });
-    expect((await receiveAll(connection)).closed).not.toBe("end of stream");
+    const { closed } = await receiveAll(connection);
+    expect([Errno.ECONNREFUSED, Errno.ECONNRESET, Errno.ETIMEDOUT]).toContain(closed);
+    if (closed === Errno.ETIMEDOUT) {
+      notePeerLimit(
+        context,
+        "a connection to a host port that nobody serves is not refused: it times out (no RST came)",
+      );
+    }
     const socket = connect({ path: guest.daemon.hostSocketPath });
     socket.write("CONNECT 9\n");
     socket.resume();
@@ -158,8 +165,13 @@ describe(`vsock over ${peer.title}`, () => {
     socket.end("and that is all");
     await done;
     await once(socket, "close").catch(() => {});
-    context.annotate(`after the host's end of stream the guest's send was ${after}, the host got "${answer}"`, "peer");
-    // vhost-device-vsock 0.3.0 has no half-close: it shuts both directions. A peer that has it delivers the answer.
+    if (answer === "") {
+      const seen =
+        typeof after === "number"
+          ? `the guest's next send failed with ${errnoName(-after)}`
+          : "what the guest sent after it was lost";
+      notePeerLimit(context, `no half-close: the host's end of stream shuts both directions; ${seen}`);
+    }
     expect(["", "still here"]).toContain(answer);
   });
 

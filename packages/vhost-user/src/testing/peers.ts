@@ -39,6 +39,18 @@ export function vsockPeer(): Peer {
   return { title: `${name} ${vhostDeviceVsockVersion(command)}`, missing: undefined, command };
 }
 
+declare module "vitest" {
+  interface TaskMeta {
+    /** What the peer of this test does not do, as it was seen: docs/interop.md says it. */
+    peerLimit?: string;
+  }
+}
+
+/** Notes what a peer does not do, with the evidence. */
+export function notePeerLimit(context: TestContext, limit: string): void {
+  context.task.meta.peerLimit = limit;
+}
+
 /** Skips the test without the peer; fails instead under TORIL_REQUIRE_PEERS=1. */
 export function needPeer(peer: Peer, context: TestContext): void {
   if (peer.missing === undefined) return;
