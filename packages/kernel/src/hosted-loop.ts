@@ -37,6 +37,8 @@ export interface RunningLoop {
 
 /** Turns that follow each other as microtasks before the host's events get their turn. */
 const TURNS_PER_EVENT = 16;
+/** And the time after which they get it earlier: a busy turn is long. */
+const MS_PER_EVENT = 1;
 
 export function runHosted<System>(core: Core<System>, options: HostedLoopOptions): RunningLoop {
   const loop = new HostedLoop(core, options);
@@ -51,6 +53,7 @@ class HostedLoop<System> implements RunningLoop {
   readonly #host: HostLoop;
   #state: "turning" | "waiting" | "stopping" | "ended" = "turning";
   #turnsLeft = TURNS_PER_EVENT;
+  #yieldAt = 0;
   #end: () => void = () => {};
   #bellWait: BellWait | undefined;
   #deadline: { cancel(): void } | undefined;
@@ -79,6 +82,7 @@ class HostedLoop<System> implements RunningLoop {
 
   readonly #onEvent = (): void => {
     this.#turnsLeft = TURNS_PER_EVENT;
+    this.#yieldAt = this.#core.clock.now() + MS_PER_EVENT;
     this.#turn();
   };
 
@@ -91,7 +95,7 @@ class HostedLoop<System> implements RunningLoop {
     if (this.#core.turn()) {
       this.idle.worked();
       // Behind what the resumed threads do now, as far as that goes without waiting for the host.
-      if (--this.#turnsLeft > 0) void Promise.resolve().then(this.#turn);
+      if (--this.#turnsLeft > 0 && this.#core.clock.now() < this.#yieldAt) void Promise.resolve().then(this.#turn);
       else this.#host.turn(this.#onEvent);
     } else if (this.#turnsLeft < TURNS_PER_EVENT || this.idle.spin() || this.#core.arm()) {
       // A turn behind another one says little: a thread may need a few microtasks more. One that the host calls finds all
@@ -115,6 +119,7 @@ class HostedLoop<System> implements RunningLoop {
     this.idle.waited(this.#core.clock.now() - this.#waitingSince, cause);
     this.#state = "turning";
     this.#turnsLeft = TURNS_PER_EVENT - 1; // a ring may call from a microtask
+    this.#yieldAt = this.#core.clock.now() + MS_PER_EVENT;
     this.#turn();
   }
 

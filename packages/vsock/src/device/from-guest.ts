@@ -11,6 +11,12 @@ import { HeldHeads } from "./held-heads.ts";
 import type { DeviceSettings } from "./options.ts";
 import type { MutableDeviceStats } from "./stats.ts";
 
+/**
+ * Payload that one poll takes; the rest waits for the next. A ring full of large packets is 16 MiB, which takes 10 ms to
+ * write to sockets: too long for whoever shares the loop, such as a listener that accepts one connection per turn of it.
+ */
+const POLL_BYTES = 1_048_576;
+
 export interface FromGuestParts {
   readonly tx: DeviceQueue;
   readonly settings: DeviceSettings;
@@ -70,7 +76,8 @@ export class FromGuest {
     const chain = this.#chain;
     // Once around the ring at most, so that a guest which never stops sending does not starve its own receiving.
     let left = tx.size;
-    for (; left > 0 && !this.#owedResets.full && this.#active; left--) {
+    const enough = this.#stats.bytesFromGuest + POLL_BYTES;
+    for (; left > 0 && !this.#owedResets.full && this.#active && this.#stats.bytesFromGuest < enough; left--) {
       if (!tx.next(chain)) break;
       this.#stats.packetsFromGuest++;
       this.#packet(chain);
