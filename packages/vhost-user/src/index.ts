@@ -3,6 +3,7 @@
  * memory, front-end, daemons.
  */
 export { FfiUnavailable, LibcError } from "./ffi/libc.ts";
+export { EventfdBell, type InterruptSource, ringEventfd } from "./front-end/eventfd-bell.ts";
 export { type FrontEndOptions, virtioFsConfig } from "./front-end/options.ts";
 export { connectFrontEnd, type VhostUserTransport } from "./front-end/transport.ts";
 export { type MemfdRegion, MemfdMemory } from "./memory/memfd-memory.ts";

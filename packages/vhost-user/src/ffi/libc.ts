@@ -154,6 +154,14 @@ export class Libc {
     this.call.close(fd);
   }
 
+  /**
+   * Blocks this thread until one of `count` entries at `entries` (struct pollfd) has something, or a signal came.
+   * @param timeoutMs whole milliseconds; -1: for ever
+   */
+  waitForAny(entries: bigint, count: number, timeoutMs: number): "ready" | "timed-out" {
+    return this.check("poll", this.call.poll(entries, count, timeoutMs), "try-again") === 0 ? "timed-out" : "ready";
+  }
+
   /** Only through `watch`, which guards what would abort the process. */
   poll(fd: number, callback: (status: number) => void): PollHandle {
     const handle = this.#koffi.node.poll(fd, { readable: true }, callback);

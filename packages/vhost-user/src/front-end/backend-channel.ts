@@ -43,6 +43,10 @@ export class BackendChannel {
     return this.#socket.pump();
   }
 
+  get interruptFds(): readonly number[] {
+    return [this.#socket.fd];
+  }
+
   ref(): void {
     this.#socket.ref();
   }

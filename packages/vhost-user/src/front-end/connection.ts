@@ -148,12 +148,17 @@ export class Connection {
     return this.requester.pump() || spoke;
   }
 
+  /** Readable when `poll` has something. */
+  get interruptFds(): readonly number[] {
+    return this.#parts.flatMap((part) => part?.interruptFds ?? []);
+  }
+
   ref(): void {
-    for (const part of [...this.#queues, this.#channel, this.requester]) part?.ref();
+    for (const part of this.#parts) part?.ref();
   }
 
   unref(): void {
-    for (const part of [...this.#queues, this.#channel, this.requester]) part?.unref();
+    for (const part of this.#parts) part?.unref();
   }
 
   /** Lets go of everything; the back-end stops when it sees its socket closed. */
@@ -161,6 +166,10 @@ export class Connection {
     this.#closeQueues();
     this.#channel?.close();
     this.requester.close();
+  }
+
+  get #parts(): readonly (LiveQueue | BackendChannel | Requester | undefined)[] {
+    return [...this.#queues, this.#channel, this.requester];
   }
 
   #closeQueues(): void {

@@ -56,6 +56,10 @@ export class Requester {
     return this.#reason;
   }
 
+  get interruptFds(): readonly number[] {
+    return [this.#socket.fd];
+  }
+
   ref(): void {
     this.#socket.ref();
   }

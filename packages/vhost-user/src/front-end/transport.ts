@@ -216,6 +216,11 @@ export class VhostUserTransport implements Transport, Pollable {
     return this.#options.interrupts === "polled" && this.#look();
   }
 
+  /** Descriptors that are readable when `arm` would find something: a loop that blocks waits on them (`EventfdBell`). */
+  get interruptFds(): readonly number[] {
+    return this.#link.kind === "connected" ? this.#link.connection.interruptFds : [];
+  }
+
   /** An open transport keeps the process alive; not after this. */
   unref(): void {
     if (this.#link.kind === "connected") this.#link.connection.unref();

@@ -46,6 +46,11 @@ export class MessageSocket {
     return this.#fd >= 0;
   }
 
+  /** Readable when `pump` has something; -1 once closed. */
+  get fd(): number {
+    return this.#fd;
+  }
+
   ref(): void {
     this.#watch.ref();
   }
