@@ -55,6 +55,62 @@ describe.each<[string, () => Bell]>([
   });
 });
 
+describe("WakeWord rung by the thread that waits on it", () => {
+  const WAITERS = 1;
+
+  it("calls as soon as microtasks run, and lets nobody notify for nothing", async () => {
+    const words = shared();
+    const bell = new WakeWord(words);
+    let calls = 0;
+    bell.onRing(bell.read(), () => calls++);
+    expect(words[WAITERS]).toBe(1);
+    bell.ring();
+    expect([calls, words[WAITERS]]).toEqual([0, 0]);
+    await Promise.resolve();
+    expect(calls).toBe(1);
+    await pause();
+    expect(calls).toBe(1);
+  });
+
+  it("the next wait ends with a ring of another thread, all the same", async () => {
+    const words = shared();
+    const own = new WakeWord(words);
+    const others = new WakeWord(words);
+    for (let i = 0; i < 5; i++) {
+      let calls = 0;
+      own.onRing(own.read(), () => calls++);
+      own.ring();
+      await Promise.resolve();
+      own.onRing(own.read(), () => calls++);
+      expect(words[WAITERS]).toBe(1);
+      others.ring();
+      await pause();
+      expect([calls, words[WAITERS]]).toEqual([2, 0]);
+    }
+  });
+
+  it("a ring before the next wait is not lost, though an old one still stands", async () => {
+    const words = shared();
+    const own = new WakeWord(words);
+    own.onRing(own.read(), () => {});
+    own.ring();
+    const count = own.read();
+    new WakeWord(words).ring();
+    let calls = 0;
+    own.onRing(count, () => calls++);
+    expect(calls).toBe(0);
+    await Promise.resolve();
+    expect([calls, words[WAITERS]]).toEqual([1, 0]);
+  });
+
+  it("a wait that is given up is no waiter any more", () => {
+    const words = shared();
+    const bell = new WakeWord(words);
+    bell.onRing(bell.read(), () => {}).cancel();
+    expect(words[WAITERS]).toBe(0);
+  });
+});
+
 describe("WakeWord between threads", () => {
   it("blocks until it is rung, or until the time is over", () => {
     const words = shared();

@@ -25,9 +25,10 @@ export class WakeWord implements Bell {
   readonly #count: number;
   /** Threads that wait. */
   readonly #waiters: number;
-  /** What the pending asynchronous wait will call; a wait cannot be taken back, so it is used again. */
+  /** What waits here, asynchronously; it is counted among the waiters. */
   #callback: (() => void) | undefined;
-  #pending = false;
+  /** The engine has an asynchronous wait of ours. It cannot be taken back, so the next wait uses it again. */
+  #registered = false;
 
   /**
    * @param words an Int32Array on a SharedArrayBuffer; @param index of the first of WAKE_WORD_LENGTH words, zero at first.
@@ -46,6 +47,9 @@ export class WakeWord implements Bell {
 
   ring(): void {
     Atomics.add(this.#words, this.#count, 1);
+    // The ringer's own loop, in this very thread: a wake-up through the engine would cost both of us some microseconds.
+    const own = this.#withdraw();
+    if (own !== undefined) void Promise.resolve().then(own);
     if (Atomics.load(this.#words, this.#waiters) !== 0) Atomics.notify(this.#words, this.#count);
   }
 
@@ -68,31 +72,39 @@ export class WakeWord implements Bell {
    * @throws Error when the engine has no Atomics.waitAsync: use an exclusive loop there.
    */
   onRing(count: number, callback: () => void): BellWait {
+    this.#withdraw();
     this.#callback = callback;
-    const wait: BellWait = {
+    Atomics.add(this.#words, this.#waiters, 1);
+    const mine = (): void => {
+      if (this.#callback === callback) this.#withdraw()?.();
+    };
+    if (!this.#registered) this.#register(count);
+    // The wait that stands ends with the next ring, whatever the count was then; but there may have been one already.
+    else if (this.read() !== count) void Promise.resolve().then(mine);
+    return {
       cancel: () => {
-        if (this.#callback === callback) this.#callback = undefined;
+        if (this.#callback === callback) this.#withdraw();
       },
     };
-    // An earlier wait that was given up still stands: it ends with the next ring. The count may have moved before, though.
-    if (this.#pending && this.read() === count) return wait;
-    this.#waitAsync(count);
-    return wait;
   }
 
-  #waitAsync(count: number): void {
+  #register(count: number): void {
     const { waitAsync } = Atomics as AsyncWaiter;
     if (waitAsync === undefined) throw new Error("this engine has no Atomics.waitAsync");
-    Atomics.add(this.#words, this.#waiters, 1);
     const outcome = waitAsync(this.#words, this.#count, count);
-    this.#pending = true;
-    const done = (): void => {
-      Atomics.sub(this.#words, this.#waiters, 1);
-      this.#pending = false;
-      const callback = this.#callback;
-      this.#callback = undefined;
-      callback?.();
-    };
-    void (outcome.async ? outcome.value : Promise.resolve()).then(done);
+    this.#registered = true;
+    void (outcome.async ? outcome.value : Promise.resolve()).then(() => {
+      this.#registered = false;
+      this.#withdraw()?.();
+    });
+  }
+
+  /** Takes what waits here out of the waiters, so that nobody notifies for nothing. */
+  #withdraw(): (() => void) | undefined {
+    const callback = this.#callback;
+    if (callback === undefined) return undefined;
+    this.#callback = undefined;
+    Atomics.sub(this.#words, this.#waiters, 1);
+    return callback;
   }
 }
