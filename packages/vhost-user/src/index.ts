@@ -10,6 +10,7 @@ export { type MemfdRegion, MemfdMemory } from "./memory/memfd-memory.ts";
 export { ProtocolFeature } from "./protocol/message.ts";
 export { type Daemon, DaemonError, type DaemonOptions, startDaemon } from "./daemons/daemon.ts";
 export { type DaemonName, findDaemons } from "./daemons/find.ts";
+export { type SuperviseOptions, type Supervisor, supervise } from "./daemons/supervisor.ts";
 export {
   startVhostDeviceVsock,
   type VhostDeviceVsockOptions,

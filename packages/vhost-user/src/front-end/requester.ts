@@ -188,6 +188,8 @@ export class Requester {
   }
 
   #timedOut(request: Request): void {
+    // A thread that was busy for that long sees its timer before its socket: the answer may be there.
+    this.#socket.pump();
     if (this.#pending === undefined) return;
     this.fail(`it did not answer ${requestName(request)} within ${this.#timeoutMs} ms`);
   }

@@ -30,6 +30,7 @@ export class VhostUserTransport implements Transport, Pollable {
   readonly #options: FrontEndOptions;
   readonly #log: Log;
   readonly #layouts = new Map<number, QueueLayout>();
+  #socketPath: string;
   #link: Link = { kind: "lost", reason: "not connected yet" };
   #handler: InterruptHandler | undefined;
   #deviceFeatures = 0n;
@@ -41,6 +42,7 @@ export class VhostUserTransport implements Transport, Pollable {
 
   private constructor(options: FrontEndOptions) {
     this.#options = options;
+    this.#socketPath = options.socketPath;
     this.#log = options.log ?? silentLog;
     this.deviceType = options.deviceType;
     this.memory = options.memory.guest;
@@ -69,13 +71,16 @@ export class VhostUserTransport implements Transport, Pollable {
   }
 
   /**
-   * Connects again after the back-end was lost. Then the device is as new: initialize it again.
+   * Connects again after the back-end was lost. The device is as new: close its old driver, then make another.
+   * @param options where the back-end is now, if it is not where it was
    * @throws VirtioError ERR_TRANSPORT when nobody answers, or when there is a back-end already
    */
-  async reconnect(): Promise<void> {
+  async reconnect(options: { readonly socketPath?: string } = {}): Promise<void> {
     if (this.#link.kind === "connected") throw this.#error("there is a back-end: it has not been lost");
     if (this.#link.kind === "closed") throw this.#error("the transport is closed");
-    const { socketPath, memory, timeoutMs = DEFAULT_TIMEOUT_MS, interrupts = "event-loop" } = this.#options;
+    this.#socketPath = options.socketPath ?? this.#socketPath;
+    const socketPath = this.#socketPath;
+    const { memory, timeoutMs = DEFAULT_TIMEOUT_MS, interrupts = "event-loop" } = this.#options;
     const connection = await Connection.open({
       ...{ socketPath, memory, timeoutMs, interrupts },
       config: this.#options.config === undefined ? "the back-end's" : "ours",
@@ -98,7 +103,7 @@ export class VhostUserTransport implements Transport, Pollable {
     this.#deviceFeatures = connection.negotiated.deviceFeatures;
     this.#queueCount = connection.negotiated.queueCount ?? shapeOf(this.#options).queueCount;
     this.#configGeneration = (this.#configGeneration + 1) >>> 0;
-    this.#forget();
+    // The status stays: a driver that has not heard yet that its device was lost still finds DEVICE_NEEDS_RESET.
   }
 
   maxQueueSize(queueIndex: number): number {
@@ -267,8 +272,8 @@ export class VhostUserTransport implements Transport, Pollable {
   #lost(reason: string): void {
     if (this.#link.kind !== "connected") return;
     this.#link = { kind: "lost", reason };
-    const { socketPath } = this.#options;
-    this.#log.error("a vhost-user back-end was lost", { device: this.deviceType, socket: socketPath, reason });
+    const socket = this.#socketPath;
+    this.#log.error("a vhost-user back-end was lost", { device: this.deviceType, socket, reason });
     if ((this.#status & DRIVER_OK) !== 0) this.#needsReset(reason);
   }
 
@@ -286,8 +291,8 @@ export class VhostUserTransport implements Transport, Pollable {
   }
 
   #error(reason: string): VirtioError {
-    const { socketPath } = this.#options;
-    return new VirtioError("ERR_TRANSPORT", `vhost-user device type ${this.deviceType} at ${socketPath}: ${reason}`);
+    const device = `device type ${this.deviceType} at ${this.#socketPath}`;
+    return new VirtioError("ERR_TRANSPORT", `vhost-user ${device}: ${reason}`);
   }
 }
 

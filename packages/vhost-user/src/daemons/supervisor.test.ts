@@ -1,0 +1,96 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DeviceType } from "@toril/virtio";
+import { expect, test, vi } from "vitest";
+import { virtioFsConfig } from "../front-end/options.ts";
+import { connectFrontEnd } from "../front-end/transport.ts";
+import { MemfdMemory } from "../memory/memfd-memory.ts";
+import { mountOn, temporaryRoot } from "../testing/mounts.ts";
+import { needPeer, virtiofsdPeer } from "../testing/peers.ts";
+import { SleepingLoop } from "../testing/sleeping-loop.ts";
+import { type Daemon, startDaemon } from "./daemon.ts";
+import { supervise } from "./supervisor.ts";
+import { startVirtiofsd } from "./virtiofsd.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+/** A daemon that serves nothing: it makes its file and stays. */
+const standIn = (then: string): Promise<Daemon> =>
+  startDaemon({
+    name: "stand-in",
+    command: "/bin/sh",
+    flags: (folder) => ["-c", `: > ${folder}/socket; echo hello >&2; ${then}`],
+    socket: "socket",
+  });
+
+test("a daemon that is killed is replaced, and the same transport goes on with the next", async (context) => {
+  const peer = virtiofsdPeer("c");
+  needPeer(peer, context);
+  const root = temporaryRoot();
+  writeFileSync(join(root, "file"), "12345");
+  const memory = new MemfdMemory(32 * 2 ** 20);
+  let reconnected = (): void => {};
+  const supervisor = await supervise({
+    name: "virtiofsd",
+    start: () => startVirtiofsd({ directory: root, command: peer.command }),
+    replaced: async (daemon) => {
+      await transport.reconnect({ socketPath: daemon.socketPath });
+      reconnected();
+    },
+  });
+  const options = { socketPath: supervisor.daemon.socketPath, memory, deviceType: DeviceType.FileSystem };
+  const transport = await connectFrontEnd({ ...options, config: virtioFsConfig("host") });
+  const loop = new SleepingLoop();
+  let mounted = await mountOn(transport, root, "none", loop);
+  for (let i = 1; i <= 3; i++) {
+    expect(await mounted.calls.stat("/file")).toMatchObject({ size: 5 });
+    const back = new Promise<void>((resolve) => {
+      reconnected = resolve;
+    });
+    supervisor.daemon.signal("SIGKILL");
+    await back;
+    await mounted.driver.close();
+    loop.remove(mounted.driver);
+    mounted = await mountOn(transport, root, "none", loop, mounted.heap);
+    expect(supervisor.restarts).toBe(i);
+  }
+  expect(await mounted.calls.stat("/file")).toMatchObject({ size: 5 });
+  await mounted.driver.close();
+  loop.stop();
+  await transport.close();
+  await supervisor.stop();
+  memory.close();
+});
+
+test("a daemon that keeps ending is given up after so many attempts, with what it said", async () => {
+  const reasons: string[] = [];
+  let starts = 0;
+  const supervisor = await supervise({
+    name: "stand-in",
+    start: () => {
+      starts++;
+      return starts === 1 ? standIn("exit 3") : standIn("exit 4");
+    },
+    replaced: () => Promise.reject(new Error("nobody home")),
+    attempts: 3,
+    gaveUp: (reason) => reasons.push(reason),
+  });
+  await vi.waitFor(() => expect(reasons).toHaveLength(1), 10_000);
+  expect(starts).toBe(4);
+  expect(reasons[0]).toMatch(/nobody home|exit code/);
+  await supervisor.stop();
+});
+
+test("stopping ends the daemon, also one that takes no notice of SIGTERM, and removes its folder", async () => {
+  const supervisor = await supervise({
+    name: "stand-in",
+    start: () => standIn("trap '' TERM; while :; do sleep 1; done"),
+    replaced: async () => {},
+  });
+  const { daemon } = supervisor;
+  expect(daemon.running).toBe(true);
+  await supervisor.stop();
+  expect(daemon.running).toBe(false);
+  expect(await daemon.ended).toBe("SIGKILL");
+  expect(supervisor.restarts).toBe(0);
+});
