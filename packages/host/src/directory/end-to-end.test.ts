@@ -9,8 +9,9 @@ import { VirtioFsDevice } from "@toril/virtio-fs/device";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { nodeClock } from "../platform/node-clock.ts";
 import { pattern } from "../testing/guest.ts";
-
+import { CONFINEMENTS } from "../testing/served-directory.ts";
 import { HostDirectory } from "./host-directory.ts";
+import type { HostDirectoryOptions } from "./options.ts";
 
 // A machine that is busy takes its time; nothing here depends on how much.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -22,8 +23,8 @@ let calls: FileCalls;
 let stop: () => void;
 
 /** The whole way: file calls, driver, rings, device, HostDirectory. */
-async function mount(access: "read-only" | "writable", poolReadBytes = Number.POSITIVE_INFINITY): Promise<void> {
-  directory = new HostDirectory({ path: root, access, poolReadBytes });
+async function mount(options: Omit<HostDirectoryOptions, "path">): Promise<void> {
+  directory = new HostDirectory({ path: root, ...options });
   const memory = GuestMemory.allocate({ size: 16 * 1024 * 1024, sharing: "shared" });
   const device = new VirtioFsDevice({ fileSystem: directory, tag: "host", requestQueues: 2 });
   const host = new DeviceHost({ device, memory });
@@ -67,20 +68,20 @@ async function contentOf(path: string): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-describe("a guest's file calls on a real directory", () => {
+describe.each(CONFINEMENTS)("a guest's file calls on a real directory, %s", (confinement) => {
   test.each([Number.POSITIVE_INFINITY, 4096])(
     "files of all sizes come back byte-identical (thread pool from %d)",
     async (pool) => {
       const sizes = [0, 1, 4095, 4096, 4097, 131_072, 1_048_577, 3_000_000];
       for (const size of sizes) writeFileSync(join(root, `f${size}`), pattern(size, size + 1));
-      await mount("read-only", pool);
+      await mount({ confinement, poolReadBytes: pool });
       for (const size of sizes) expect((await contentOf(`/f${size}`)).equals(pattern(size, size + 1))).toBe(true);
       expect(driver.failure).toBeUndefined();
     },
   );
 
   test("what is written, made, moved and removed is so on the host", async () => {
-    await mount("writable");
+    await mount({ confinement, access: "writable" });
     await calls.mkdir("/d");
     const file = await calls.open("/d/new", { mode: "w" });
     const bytes = pattern(2_000_000);
@@ -105,7 +106,7 @@ describe("a guest's file calls on a real directory", () => {
     writeFileSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.of(0xff, 0x0a, 0x80)]), "odd");
     symlinkSync("/etc/passwd", join(root, "absolute"));
     symlinkSync("../../../../etc/passwd", join(root, "climbing"));
-    await mount("read-only");
+    await mount({ confinement });
     for (const plus of [false, true]) {
       const names = (await calls.readdir("/many", { plus })).map((entry) => entry.name);
       expect(new Set(names).size).toBe(10_000);

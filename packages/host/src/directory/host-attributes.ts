@@ -1,7 +1,17 @@
 /** What the host says about an inode, as FUSE wants it. BigInt stats: inode numbers and nanoseconds must be exact. */
 import type { BigIntStats, Dirent } from "node:fs";
-import { constants } from "node:fs";
+import { platform } from "node:process";
 import type { Attributes, Timestamp } from "@toril/virtio-fs/device";
+
+/** st_mode's types, which FUSE takes from Linux and other systems have in common with it as far as they have them. */
+export const TYPE_MASK = 0o170000;
+const FIFO = 0o010000;
+const CHARACTER_DEVICE = 0o020000;
+const DIRECTORY = 0o040000;
+const BLOCK_DEVICE = 0o060000;
+export const REGULAR_FILE = 0o100000;
+const SYMLINK = 0o120000;
+const SOCKET = 0o140000;
 
 export function attributesOf(stat: BigIntStats): Attributes {
   return {
@@ -27,8 +37,9 @@ function timestamp(nanoseconds: bigint): Timestamp {
   return { seconds: Number((nanoseconds - rest) / SECOND), nanoseconds: Number(rest) };
 }
 
-/** Linux' new_encode_dev: FUSE has 32 bits for it. */
+/** Linux' new_encode_dev: FUSE has 32 bits for it. Another system's device number means nothing to a guest. */
 function deviceNumber(rdev: bigint): number {
+  if (platform !== "linux") return 0;
   const major = Number((rdev >> 8n) & 0xfffn);
   const minor = Number((rdev & 0xffn) | ((rdev >> 12n) & 0xfff00n));
   return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0;
@@ -37,20 +48,20 @@ function deviceNumber(rdev: bigint): number {
 export type InodeType = "file" | "directory" | "symlink" | "special";
 
 export function typeOf(stat: BigIntStats): InodeType {
-  const type = Number(stat.mode) & constants.S_IFMT;
-  if (type === constants.S_IFREG) return "file";
-  if (type === constants.S_IFDIR) return "directory";
-  return type === constants.S_IFLNK ? "symlink" : "special";
+  const type = Number(stat.mode) & TYPE_MASK;
+  if (type === REGULAR_FILE) return "file";
+  if (type === DIRECTORY) return "directory";
+  return type === SYMLINK ? "symlink" : "special";
 }
 
 /** DT_*: st_mode >> 12. */
 export function directoryType(entry: Dirent<Buffer>): number {
-  if (entry.isFile()) return constants.S_IFREG >> 12;
-  if (entry.isDirectory()) return constants.S_IFDIR >> 12;
-  if (entry.isSymbolicLink()) return constants.S_IFLNK >> 12;
-  if (entry.isFIFO()) return constants.S_IFIFO >> 12;
-  if (entry.isSocket()) return constants.S_IFSOCK >> 12;
-  if (entry.isCharacterDevice()) return constants.S_IFCHR >> 12;
-  if (entry.isBlockDevice()) return constants.S_IFBLK >> 12;
+  if (entry.isFile()) return REGULAR_FILE >> 12;
+  if (entry.isDirectory()) return DIRECTORY >> 12;
+  if (entry.isSymbolicLink()) return SYMLINK >> 12;
+  if (entry.isFIFO()) return FIFO >> 12;
+  if (entry.isSocket()) return SOCKET >> 12;
+  if (entry.isCharacterDevice()) return CHARACTER_DEVICE >> 12;
+  if (entry.isBlockDevice()) return BLOCK_DEVICE >> 12;
   return 0;
 }

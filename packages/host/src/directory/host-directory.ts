@@ -1,13 +1,12 @@
 /**
- * A directory of this machine as a FileSystem, confined: no path, link, `..`, rename race or special file leads out of
- * it. Every name is walked alone, from a descriptor of its directory (linux-path.ts, node-table.ts), so that what the
- * host or the guest moves meanwhile changes nothing. Symbolic links are handed to the guest, which follows them in its
- * own tree. FIFOs, sockets and devices can be looked at, never opened.
+ * A directory of this machine as a FileSystem, confined: no path, link, `..` or special file leads out of it, and on
+ * Linux no rename race either (reach.ts says what holds elsewhere). Every name is walked alone. Symbolic links are handed
+ * to the guest, which follows them in its own tree. FIFOs, sockets and devices can be looked at, never opened.
  *
  * Calls are synchronous, because a system call on cached data is shorter than a trip to the thread pool; FSYNC goes
  * there, and READ from `poolReadBytes` on.
  */
-import { closeSync, constants, fstatSync, openSync, readdirSync, readlinkSync, statfsSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, readdirSync, readlinkSync, statfsSync } from "node:fs";
 import { Errno, SystemError } from "@toril/virtio/platform";
 import type {
   AttributeChanges,
@@ -23,43 +22,24 @@ import type {
 } from "@toril/virtio-fs/device";
 import { changeAttributes } from "./attribute-changes.ts";
 import { fileRead, fileReadPooled, fileSync, fileWrite } from "./file-data.ts";
-import { attributesOf, directoryType } from "./host-attributes.ts";
-import { descriptorLimit } from "./limits.ts";
-import { inodePath } from "./linux-path.ts";
-import * as names from "./name-changes.ts";
-import { type Found, type HostNode, NodeTable } from "./node-table.ts";
+import { attributesOf, directoryType, REGULAR_FILE, TYPE_MASK } from "./host-attributes.ts";
+import type { HostNode } from "./host-node.ts";
+import * as changes from "./name-changes.ts";
+import { NAME_LENGTH } from "./names.ts";
+import { type Found, NodeTable } from "./node-table.ts";
+import { hostOpenFlags, LinuxOpenFlag, wouldWrite } from "./open-flags.ts";
 import { OpenHandles } from "./open-handles.ts";
-import { openRoot } from "./root.ts";
+import { type HostDirectoryOptions, limitsOf, openReach } from "./options.ts";
+import type { Confinement } from "./reach.ts";
 
-export interface HostDirectoryOptions {
-  /** The directory to serve. It is held from now on, whatever happens to its name. */
-  readonly path: string;
-  /** `read-only` unless told: everything that would write answers EROFS. */
-  readonly access?: "read-only" | "writable";
-  /** Seconds for which the guest may believe names and attributes; 1 unless told. */
-  readonly validSeconds?: number;
-  /** READs of at least this many bytes go to the thread pool, with one more copy; none unless told. */
-  readonly poolReadBytes?: number;
-  /** Descriptors for inodes that the guest knows; a quarter of the process's limit, at most 2,048, unless told. */
-  readonly maxPathDescriptors?: number;
-  /** Files and directories that the guest may have open; half of the process's limit unless told. */
-  readonly maxOpenHandles?: number;
-}
-
-const DEFAULT_PATH_DESCRIPTORS = 2048;
-/** A rename works with two directories, and each may have to be opened again. */
-const LEAST_PATH_DESCRIPTORS = 4;
-/** open(2) flags that are passed on. O_CREAT and O_NOFOLLOW are ours to decide, O_DIRECT would need aligned memory. */
-const PASSED_FLAGS: number =
-  constants.O_WRONLY | constants.O_RDWR | constants.O_APPEND | constants.O_TRUNC | constants.O_SYNC | constants.O_DSYNC;
-const ACCESS_MODE = 3;
 /** FUSE_UNKNOWN_INO: programs take an item with inode 0 for a deleted one. */
 const UNKNOWN_INODE = 0xffff_ffff;
 const DIRECTORY_TYPE = 4;
-const NAME_LENGTH = 255;
 
 export class HostDirectory implements FileSystem {
   readonly path: string;
+  /** How it is confined here. */
+  readonly confinement: Confinement;
   readonly #access: "read-only" | "writable";
   readonly #nodes: NodeTable;
   readonly #handles: OpenHandles;
@@ -68,23 +48,24 @@ export class HostDirectory implements FileSystem {
   /** Counts resets: a READ in the thread pool looks whether its session is over. */
   #session = 0;
 
-  /** @throws HostDirectoryError when the directory cannot be served, or on another system than Linux. */
+  /** @throws HostDirectoryError when the directory cannot be served, or not with the confinement that is asked for */
   constructor(options: HostDirectoryOptions) {
-    const limit = descriptorLimit();
-    const paths = options.maxPathDescriptors ?? Math.min(DEFAULT_PATH_DESCRIPTORS, Math.floor(limit / 4));
+    const { pathDescriptors, openHandles } = limitsOf(options);
+    const reach = openReach(options, pathDescriptors);
     this.path = options.path;
+    this.confinement = reach.confinement;
     this.#access = options.access ?? "read-only";
     this.#valid = options.validSeconds ?? 1;
     this.#poolReadBytes = options.poolReadBytes ?? Number.POSITIVE_INFINITY;
-    this.#handles = new OpenHandles(options.maxOpenHandles ?? Math.floor(limit / 2));
-    this.#nodes = new NodeTable(openRoot(options.path), Math.max(paths, LEAST_PATH_DESCRIPTORS));
+    this.#handles = new OpenHandles(openHandles);
+    this.#nodes = new NodeTable(reach);
   }
 
   /** What is held now, for statistics and tests. */
   get usage(): { nodes: number; pathDescriptors: number; openHandles: number } {
     return {
       nodes: this.#nodes.size,
-      pathDescriptors: this.#nodes.openDescriptors,
+      pathDescriptors: this.#nodes.reach.openDescriptors,
       openHandles: this.#handles.size,
     };
   }
@@ -113,30 +94,26 @@ export class HostDirectory implements FileSystem {
     const target = this.#nodes.get(node, "getattr");
     const open =
       handle === undefined || target.type !== "file" ? undefined : this.#handles.file(node, handle, "getattr");
-    const descriptor = open?.descriptor ?? this.#nodes.descriptor(target, "getattr");
-    return { attributes: attributesOf(fstatSync(descriptor, { bigint: true })), valid: this.#valid };
+    const stat = open === undefined ? this.#stat(target) : fstatSync(open.descriptor, { bigint: true });
+    return { attributes: attributesOf(stat), valid: this.#valid };
   }
 
   setattr(
     node: NodeId,
-    changes: AttributeChanges,
+    wanted: AttributeChanges,
     handle: FileHandle | undefined,
   ): { attributes: Attributes; valid: number } {
     this.#requireWritable("setattr");
     const target = this.#nodes.get(node, "setattr");
     const open = handle === undefined ? undefined : this.#handles.file(node, handle, "setattr");
-    changeAttributes(this.#nodes, target, changes, open);
+    changeAttributes(this.#nodes, target, wanted, open);
     return this.getattr(node, handle);
   }
 
   readlink(node: NodeId): Uint8Array {
     const target = this.#nodes.get(node, "readlink");
     if (target.type !== "symlink") throw new SystemError(Errno.EINVAL, "readlink");
-    const { place } = target;
-    if (place === undefined || !this.#nodes.isInPlace(target, "readlink")) {
-      throw new SystemError(Errno.ESTALE, "readlink", "it was moved or replaced on the host");
-    }
-    return readlinkSync(this.#nodes.path(place.directory, place.name, "readlink"), { encoding: "buffer" });
+    return this.#nodes.atPlace(target, "readlink", (path) => readlinkSync(path, { encoding: "buffer" }));
   }
 
   open(node: NodeId, flags: number): OpenResult {
@@ -148,10 +125,11 @@ export class HostDirectory implements FileSystem {
     const directory = this.#nodes.directory(parent, "create");
     this.#handles.requireRoom("create");
     try {
-      const made = names.createFile(this.#nodes, directory, name, mode, flags & PASSED_FLAGS & ~constants.O_TRUNC);
+      const host = hostOpenFlags(flags & ~LinuxOpenFlag.Truncate);
+      const made = changes.createFile(this.#nodes, directory, name, mode, host);
       return { ...this.#entry(made), handle: this.#addFile(made.found, made.descriptor) };
     } catch (error) {
-      if (!isExisting(error) || (flags & constants.O_EXCL) !== 0) throw error;
+      if (!isExisting(error) || (flags & LinuxOpenFlag.Exclusive) !== 0) throw error;
     }
     const existing = this.#nodes.lookup(directory, name, "create");
     try {
@@ -227,45 +205,47 @@ export class HostDirectory implements FileSystem {
 
   mkdir(parent: NodeId, name: FileName, mode: number): Entry {
     const directory = this.#directoryToChange(parent, "mkdir");
-    return this.#entry(names.makeDirectory(this.#nodes, directory, name, mode));
+    return this.#entry(changes.makeDirectory(this.#nodes, directory, name, mode));
   }
 
   /** Regular files only: Node makes no FIFOs, and a guest must not make devices on the host. */
   mknod(parent: NodeId, name: FileName, mode: number): Entry {
     const directory = this.#directoryToChange(parent, "mknod");
-    const type = mode & constants.S_IFMT;
-    if (type !== 0 && type !== constants.S_IFREG) throw new SystemError(Errno.EPERM, "mknod");
-    const made = names.createFile(this.#nodes, directory, name, mode, constants.O_WRONLY);
+    const type = mode & TYPE_MASK;
+    if (type !== 0 && type !== REGULAR_FILE) throw new SystemError(Errno.EPERM, "mknod");
+    const made = changes.createFile(this.#nodes, directory, name, mode, constants.O_WRONLY);
     closeSync(made.descriptor);
     return this.#entry(made);
   }
 
   symlink(parent: NodeId, name: FileName, target: Uint8Array): Entry {
     const directory = this.#directoryToChange(parent, "symlink");
-    return this.#entry(names.makeSymlink(this.#nodes, directory, name, target));
+    return this.#entry(changes.makeSymlink(this.#nodes, directory, name, target));
   }
 
   link(node: NodeId, newParent: NodeId, newName: FileName): Entry {
     const directory = this.#directoryToChange(newParent, "link");
-    return this.#entry(names.makeLink(this.#nodes, this.#nodes.get(node, "link"), directory, newName));
+    return this.#entry(changes.makeLink(this.#nodes, this.#nodes.get(node, "link"), directory, newName));
   }
 
   unlink(parent: NodeId, name: FileName): void {
-    names.removeFile(this.#nodes, this.#directoryToChange(parent, "unlink"), name);
+    changes.removeFile(this.#nodes, this.#directoryToChange(parent, "unlink"), name);
   }
 
   rmdir(parent: NodeId, name: FileName): void {
-    names.removeDirectory(this.#nodes, this.#directoryToChange(parent, "rmdir"), name);
+    changes.removeDirectory(this.#nodes, this.#directoryToChange(parent, "rmdir"), name);
   }
 
   rename(parent: NodeId, name: FileName, newParent: NodeId, newName: FileName, flags: number): void {
     const from = this.#directoryToChange(parent, "rename");
     const to = this.#directoryToChange(newParent, "rename");
-    names.renameName(this.#nodes, from, name, to, newName, flags);
+    changes.renameName(this.#nodes, from, name, to, newName, flags);
   }
 
   statfs(node: NodeId): FileSystemStatistics {
-    const stat = statfsSync(inodePath(this.#nodes.descriptor(this.#nodes.get(node, "statfs"), "statfs")));
+    const target = this.#nodes.get(node, "statfs");
+    const directory = target.type === "directory" ? target : (target.place?.directory ?? this.#nodes.root);
+    const stat = this.#nodes.reach.atDirectory(directory, "statfs", (path) => statfsSync(path));
     return {
       blocks: stat.blocks,
       blocksFree: stat.bfree,
@@ -278,6 +258,17 @@ export class HostDirectory implements FileSystem {
     };
   }
 
+  /** An inode that has no name any more can still be asked about while it is open. */
+  #stat(target: HostNode): BigIntStats {
+    try {
+      return this.#nodes.reach.stat(target, "getattr");
+    } catch (error) {
+      const open = this.#handles.anyOf(target);
+      if (open === undefined) throw error;
+      return fstatSync(open.descriptor, { bigint: true });
+    }
+  }
+
   #entry({ found, stat }: Found): Entry {
     const valid = this.#valid;
     const attributes = attributesOf(stat);
@@ -285,16 +276,14 @@ export class HostDirectory implements FileSystem {
   }
 
   #openFile(target: HostNode, flags: number, call: string): FileHandle {
-    const writes = (flags & ACCESS_MODE) !== constants.O_RDONLY || (flags & constants.O_TRUNC) !== 0;
     if (target.type === "directory") throw new SystemError(Errno.EISDIR, call);
     if (target.type === "symlink") throw new SystemError(Errno.ELOOP, call);
     // Opening those can block for ever, or do something: the guest's kernel serves them itself.
     if (target.type === "special")
       throw new SystemError(Errno.EACCES, call, "FIFOs, sockets and devices are not opened");
-    if (writes) this.#requireWritable(call);
+    if (wouldWrite(flags)) this.#requireWritable(call);
     this.#handles.requireRoom(call);
-    const path = inodePath(this.#nodes.descriptor(target, call));
-    return this.#addFile(target, openSync(path, flags & PASSED_FLAGS));
+    return this.#addFile(target, this.#nodes.reach.open(target, hostOpenFlags(flags), call));
   }
 
   #addFile(target: HostNode, descriptor: number): FileHandle {
@@ -303,8 +292,8 @@ export class HostDirectory implements FileSystem {
   }
 
   #namesIn(directory: HostNode): { name: Uint8Array; type: number }[] {
-    const path = inodePath(this.#nodes.descriptor(directory, "readdir"));
-    const entries = readdirSync(path, { encoding: "buffer", withFileTypes: true });
+    const options = { encoding: "buffer", withFileTypes: true } as const;
+    const entries = this.#nodes.reach.atDirectory(directory, "readdir", (path) => readdirSync(path, options));
     const dots = [".", ".."].map((name) => ({ name: Buffer.from(name), type: DIRECTORY_TYPE }));
     return [...dots, ...entries.map((entry) => ({ name: entry.name, type: directoryType(entry) }))];
   }

@@ -2,7 +2,7 @@
 import { closeSync } from "node:fs";
 import { Errno, SystemError } from "@toril/virtio/platform";
 import type { FileHandle, NodeId } from "@toril/virtio-fs/device";
-import type { HostNode } from "./node-table.ts";
+import type { HostNode } from "./host-node.ts";
 
 export interface DirectoryName {
   readonly name: Uint8Array;
@@ -64,6 +64,14 @@ export class OpenHandles {
     const open = this.#get(node, handle, call);
     if (open.kind !== "directory") throw new SystemError(Errno.EBADF, call);
     return open;
+  }
+
+  /** Some open file of an inode. Looks at all handles: for what is rare. */
+  anyOf(target: HostNode): OpenFile | undefined {
+    for (const open of this.#handles.values()) {
+      if (open.kind === "file" && open.target === target) return open;
+    }
+    return undefined;
   }
 
   /** The node that was open; `undefined` for a handle that nobody knows. */

@@ -13,20 +13,11 @@ export const OPEN_NAME: number = O_PATH | constants.O_NOFOLLOW;
 export const OPEN_INODE: number = O_PATH;
 
 /** The inode that a descriptor holds. */
-export function inodePath(descriptor: number): string {
-  return `/proc/self/fd/${descriptor}`;
+export function inodePath(descriptor: number): Buffer {
+  return Buffer.from(`/proc/self/fd/${descriptor}`, "latin1");
 }
 
 /** A name in the directory that a descriptor holds. Names are bytes. */
 export function namePath(directory: number, name: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`, "latin1"), name]);
-}
-
-const SLASH = 0x2f;
-const DOT = 0x2e;
-
-/** Whether bytes are one name: the FUSE server has checked, but nothing here may rest on that. */
-export function isName(name: Uint8Array): boolean {
-  if (name.length === 0 || name.length > 255 || name.includes(SLASH) || name.includes(0)) return false;
-  return !(name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT)));
 }
