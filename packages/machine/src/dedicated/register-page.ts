@@ -49,7 +49,7 @@ export const CONFIG_INTERRUPT: number = 1 << 31;
 /** Bytes of config space that a page holds; the largest of our devices (virtio-fs) has 40. */
 export const CONFIG_BYTES = 256;
 /** Bytes of config space that one command writes. */
-export const MAX_CONFIG_WRITE = 32;
+const MAX_CONFIG_WRITE = 32;
 const PAGE_BYTES = (Register.CONFIG + CONFIG_BYTES / 4) * 4;
 /** The bytes of WRITE_CONFIG come behind its offset and length. */
 const CONFIG_ARGUMENT = Register.ARGUMENTS + 2;
