@@ -24,7 +24,7 @@ const MAX_CORES = 64;
 export const FILE_SYSTEM_TAG = "toril";
 
 /** A core's share of guest memory. */
-export interface CoreMemory {
+interface CoreMemory {
   readonly base: number;
   readonly size: number;
 }

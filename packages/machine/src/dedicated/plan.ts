@@ -103,7 +103,7 @@ export interface ForwardReply {
   readonly port: number;
 }
 
-export type StatParts = { readonly [part: string]: StatGroup };
+type StatParts = { readonly [part: string]: StatGroup };
 
 /** From a worker. */
 export type Notice =
