@@ -67,7 +67,7 @@ export class InlineHardware implements Hardware {
     const vsock = { transport: this.#attach(this.#vsock, "vsock device"), txPath };
     if (served === undefined) return this.#guest.bringUp({ vsock });
     const { path, access, cache, cacheBytes } = served;
-    const directory = new HostDirectory({ path, access });
+    const directory = new HostDirectory({ path, access, log });
     const device = new VirtioFsDevice({ fileSystem: directory, tag: FILE_SYSTEM_TAG, log });
     this.#files = { device, directory };
     const files = { transport: this.#attach(device, "file device"), cache, cacheBytes };

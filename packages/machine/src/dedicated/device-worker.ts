@@ -67,7 +67,7 @@ function makeDevice(): Served {
     return { name: "vsock device", device: vsock, vsock, stats: () => vsock.stats, letGo: () => {} };
   }
   const { path, access } = plan.device;
-  const directory = new HostDirectory({ path, access });
+  const directory = new HostDirectory({ path, access, log });
   const device = new VirtioFsDevice({ fileSystem: directory, tag: FILE_SYSTEM_TAG, log });
   return {
     name: "file device",
