@@ -1,18 +1,19 @@
 /**
  * One front-end, served: vhost-user messages in, a `Device` behind. A message is checked, carried out, and answered; what
- * the protocol does not allow ends the session. The device runs from Node's event loop, woken by its kick descriptors.
+ * the protocol does not allow ends the session.
  *
  * What is not there yet: INFLIGHT_SHMFD, memory slots, and stopping one queue while the others go on (the device is
  * stopped as a whole, and starts again with those that are left).
  */
-import { GuestMemory } from "@toril/memory";
-import { type Device, DeviceHost, DeviceStatus } from "@toril/virtio";
+import { type Device, DeviceStatus } from "@toril/virtio";
 import { type Log, silentLog } from "@toril/virtio/platform";
+import { isEventfd } from "../ffi/eventfd.ts";
 import { LibcError, libc } from "../ffi/libc.ts";
 import * as m from "../protocol/message.ts";
 import { type Message, MessageSocket } from "../protocol/message-socket.ts";
 import * as payloads from "../protocol/payloads.ts";
 import { Ring } from "./rings.ts";
+import { ServedDevice } from "./served-device.ts";
 import { SharedMemory } from "./shared-memory.ts";
 
 export interface SessionOptions {
@@ -36,11 +37,7 @@ export const BACK_END_FEATURES: bigint = m.protocolBits(MQ, REPLY_ACK, BACKEND_R
 
 const DONE: Outcome = { kind: "done" };
 const REFUSED: Outcome = { kind: "refused" };
-const { ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, DEVICE_NEEDS_RESET } = DeviceStatus;
-/** Turns of the device that follow each other before Node's other events get theirs. */
-const TURNS = 16;
-/** Memory for a host that serves no queues: it knows the features and the config space. */
-const NO_MEMORY = 65_536;
+const { DRIVER_OK, FEATURES_OK } = DeviceStatus;
 
 export class BackEndSession {
   readonly #socket: MessageSocket;
@@ -48,15 +45,12 @@ export class BackEndSession {
   readonly #log: Log;
   readonly #protocolOffered: bigint;
   readonly #rings: readonly Ring[];
-  /** Never live: asked for what the device offers, and whether it accepts. */
-  readonly #registers: DeviceHost;
+  readonly #served: ServedDevice;
   #protocol = 0n;
   #features = 0n;
   #status = 0;
   #memory: SharedMemory | undefined;
-  #host: DeviceHost | undefined;
   #channel: MessageSocket | undefined;
-  #scheduled = false;
 
   constructor(options: SessionOptions) {
     const { fd, device, log = silentLog } = options;
@@ -64,7 +58,7 @@ export class BackEndSession {
     this.#log = log;
     this.#protocolOffered = options.protocolFeatures ?? BACK_END_FEATURES;
     this.#rings = device.queueMaxSizes.map(() => new Ring());
-    this.#registers = new DeviceHost({ device, memory: GuestMemory.allocate({ size: NO_MEMORY }) });
+    this.#served = new ServedDevice({ device, log, rings: this.#rings, announce: () => this.#announce() });
     this.#socket = new MessageSocket(fd, {
       message: (message) => this.#received(message),
       ended: (reason) => this.close(reason),
@@ -73,7 +67,7 @@ export class BackEndSession {
 
   /** Ends the session: the device is reset, memory unmapped, every descriptor closed. */
   close(reason = "it was closed"): void {
-    this.#deactivate();
+    this.#served.deactivate();
     for (const ring of this.#rings) ring.stop();
     this.#channel?.close();
     this.#socket.close();
@@ -103,7 +97,7 @@ export class BackEndSession {
   /** @param kept gets the descriptors that somebody owns now */
   #carryOut(message: Message, kept: Set<number>): Outcome {
     const { payload, fds } = message;
-    const host = this.#host ?? this.#registers;
+    const { host } = this.#served;
     const { Request } = m;
     if (message.kind === "reply") return violation("an answer to nothing");
     switch (message.request) {
@@ -140,7 +134,7 @@ export class BackEndSession {
       case Request.SetStatus:
         return this.#setStatus(payload);
       case Request.GetStatus:
-        return number(BigInt(this.#status | ((this.#host?.status ?? 0) & DEVICE_NEEDS_RESET)));
+        return number(BigInt(this.#status | this.#served.needsReset));
       default:
         return this.#ringRequest(message, kept);
     }
@@ -156,6 +150,7 @@ export class BackEndSession {
     const index = descriptor ? Number((number ?? 0xffn) & payloads.VRING_INDEX_MASK) : (address ?? state)?.index;
     const ring = index === undefined ? undefined : this.#rings[index];
     if (ring === undefined || index === undefined) return violation(`there are ${this.#rings.length} queues`);
+    if (descriptor && !fds.every(isEventfd)) return violation("a doorbell that is no eventfd");
     const take = (): number | undefined => {
       const [fd] = fds;
       if (fd !== undefined) kept.add(fd);
@@ -163,7 +158,7 @@ export class BackEndSession {
     };
     switch (request) {
       case Request.SetVringNum:
-        if (state === undefined || state.value > this.#registers.maxQueueSize(index)) return REFUSED;
+        if (state === undefined || state.value > this.#served.registers.maxQueueSize(index)) return REFUSED;
         ring.size = state.value;
         return DONE;
       case Request.SetVringBase:
@@ -196,15 +191,7 @@ export class BackEndSession {
     const features = payloads.readU64(payload);
     if (features === undefined) return violation("no features");
     this.#features = features & ~m.PROTOCOL_FEATURES_BIT;
-    return this.#negotiate(this.#registers) ? DONE : REFUSED;
-  }
-
-  #negotiate(host: DeviceHost): boolean {
-    host.reset();
-    host.writeStatus(ACKNOWLEDGE);
-    host.writeStatus(ACKNOWLEDGE | DRIVER);
-    host.writeDriverFeatures(this.#features);
-    return host.writeStatus(ACKNOWLEDGE | DRIVER | FEATURES_OK) === undefined;
+    return this.#served.accepts(this.#features) ? DONE : REFUSED;
   }
 
   #setProtocolFeatures(payload: Uint8Array): Outcome {
@@ -235,7 +222,7 @@ export class BackEndSession {
       this.#log.warn("a front-end's memory cannot be mapped", { why: memory });
       return REFUSED;
     }
-    this.#deactivate();
+    this.#served.deactivate();
     this.#memory?.close();
     this.#memory = memory;
     return DONE;
@@ -250,7 +237,7 @@ export class BackEndSession {
       return DONE;
     }
     const asksFeatures = (status & ~this.#status & FEATURES_OK) !== 0;
-    const accepted = !asksFeatures || this.#negotiate(this.#registers);
+    const accepted = !asksFeatures || this.#served.accepts(this.#features);
     this.#status = accepted ? status : status & ~FEATURES_OK;
     if ((this.#status & DRIVER_OK) !== 0) this.#activate();
     return accepted ? DONE : REFUSED;
@@ -260,20 +247,20 @@ export class BackEndSession {
     if (ring.enabled === enabled) return DONE;
     ring.enabled = enabled;
     // A queue more, or one less: the device starts again with those that there are, when one of them is kicked.
-    this.#deactivate();
+    this.#served.deactivate();
     return DONE;
   }
 
   /** Where the ring stands now. */
   #stop(ring: Ring): number {
-    this.#deactivate();
+    this.#served.deactivate();
     ring.stop();
     return ring.base;
   }
 
   #reset(): void {
-    this.#deactivate();
-    this.#registers.reset();
+    this.#served.deactivate();
+    this.#served.registers.reset();
     this.#status = 0;
     this.#features = 0n;
   }
@@ -282,69 +269,22 @@ export class BackEndSession {
     // What was said before the kick comes before it: all rings may be ready only by then.
     while (this.#socket.pump()) {}
     const statusDecides = (this.#protocol & m.protocolBits(STATUS)) !== 0n;
-    if (this.#host === undefined && !statusDecides) this.#activate();
-    if (this.#host !== undefined) this.#host.notify(index);
+    if (!statusDecides) this.#activate();
+    this.#served.notify(index);
   }
 
   #activate(): void {
-    const memory = this.#memory;
-    if (memory === undefined || this.#host !== undefined) return;
-    const host = new DeviceHost({
-      device: this.#options.device,
-      memory: memory.guest,
-      doorbell: { ring: () => this.#schedule() },
-      log: this.#log,
-    });
-    if (!this.#negotiate(host)) return;
-    for (const [index, ring] of this.#rings.entries()) {
-      const layout = ring.started && ring.enabled === "enabled" ? ring.layout(memory) : undefined;
-      if (layout !== undefined) host.enableQueue(index, layout, ring.base);
-    }
-    host.onInterrupt({
-      queueUsed: (index) => this.#rings[index]?.interrupt(),
-      configChanged: () => this.#announce(),
-    });
-    this.#host = host;
-    host.writeStatus(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
-  }
-
-  /** The device lets go of its queues; where they stand is kept. */
-  #deactivate(): void {
-    const { memory, host } = { memory: this.#memory, host: this.#host };
-    if (host === undefined || memory === undefined) return;
-    this.#host = undefined;
-    host.onInterrupt(undefined);
-    host.reset();
-    for (const ring of this.#rings) {
-      const layout = ring.layout(memory);
-      // What was taken and not used is taken again by whoever comes next.
-      if (ring.started && layout !== undefined) ring.base = usedIndex(memory.guest, layout.usedRing);
-    }
+    if (this.#memory !== undefined) this.#served.activate(this.#features, this.#memory);
   }
 
   /** Config space has changed, or the device needs a reset. */
   #announce(): void {
-    if (((this.#host?.status ?? 0) & DEVICE_NEEDS_RESET) !== 0) for (const ring of this.#rings) ring.fail();
     if (this.#channel?.open !== true) return;
     try {
       this.#channel.send(m.BackendRequest.ConfigChange, new Uint8Array(0), "request");
     } catch (error) {
       if (!(error instanceof LibcError)) throw error; // the front-end does not listen any more
     }
-  }
-
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => this.#turn());
-  }
-
-  #turn(): void {
-    this.#scheduled = false;
-    const host = this.#host;
-    if (host === undefined) return;
-    for (let i = 0; i < TURNS; i++) if (!host.poll() && !host.arm()) return;
-    this.#schedule();
   }
 
   #send(request: number, payload: Uint8Array): void {
@@ -364,10 +304,4 @@ function number(value: bigint): Outcome {
 
 function violation(reason: string): Outcome {
   return { kind: "violation", reason };
-}
-
-/** le16 at offset 2 of the used ring (§2.7.8). */
-function usedIndex(memory: GuestMemory, usedRing: Parameters<GuestMemory["bytes"]>[0]): number {
-  const bytes = memory.bytes(usedRing, 4);
-  return (bytes[2] ?? 0) | ((bytes[3] ?? 0) << 8);
 }

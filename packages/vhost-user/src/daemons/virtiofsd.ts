@@ -14,8 +14,12 @@ export interface VirtiofsdOptions {
   readonly command?: string;
   /** How long the guest may believe what it was told; `auto` unless told. */
   readonly cache?: "none" | "auto" | "always";
+  /** `read-only` where the daemon can refuse changes (Rust; the C one cannot); `writable` unless told. */
+  readonly access?: "read-only" | "writable";
   /** Config space has this tag, where the daemon can say it (Rust). */
   readonly tag?: string;
+  /** More options, as this virtiofsd has them. */
+  readonly flags?: readonly string[];
   readonly log?: Log;
 }
 
@@ -40,7 +44,10 @@ export async function startVirtiofsd(options: VirtiofsdOptions): Promise<Daemon>
     name: "virtiofsd",
     command,
     socket: SOCKET,
-    flags: (folder) => (kind === "rust" ? rustFlags : cFlags)(`${folder}/${SOCKET}`, options),
+    flags: (folder) => {
+      const flags = kind === "rust" ? rustFlags : cFlags;
+      return [...flags(`${folder}/${SOCKET}`, options), ...(options.flags ?? [])];
+    },
     ...(options.log === undefined ? {} : { log: options.log }),
   });
 }
@@ -68,10 +75,11 @@ function cFlags(socket: string, { directory, cache = "auto" }: VirtiofsdOptions)
   return [`--socket-path=${socket}`, "-o", `source=${source}`, "-o", `cache=${cache}`, "--thread-pool-size=0"];
 }
 
-function rustFlags(socket: string, { directory, cache = "auto", tag }: VirtiofsdOptions): string[] {
+function rustFlags(socket: string, { directory, cache = "auto", access, tag }: VirtiofsdOptions): string[] {
+  const readOnly = access === "read-only" ? ["--readonly"] : [];
   const sandbox = isRoot() ? [] : ["--sandbox=none"];
   const named = tag === undefined ? [] : [`--tag=${tag}`];
   // "none" has become "never": no data is cached, not even while a file is open.
   const policy = cache === "none" ? "never" : cache;
-  return [`--socket-path=${socket}`, `--shared-dir=${directory}`, `--cache=${policy}`, ...named, ...sandbox];
+  return [`--socket-path=${socket}`, `--shared-dir=${directory}`, `--cache=${policy}`, ...readOnly, ...named, ...sandbox];
 }

@@ -1,7 +1,9 @@
-/** An eventfd that is owned: closed once, never rung after that (its number may be somebody else's by then). */
+/** Eventfds: the doorbells of vhost-user. */
+import { readlinkSync } from "node:fs";
 import { libc } from "./libc.ts";
 import { type Watch, watch } from "./watch.ts";
 
+/** An eventfd that is owned: closed once, never rung after that (its number may be somebody else's by then). */
 export class Eventfd {
   #fd: number;
   #watch: Watch | undefined;
@@ -45,5 +47,14 @@ export class Eventfd {
     this.#watch?.close();
     libc().close(this.#fd);
     this.#fd = -1;
+  }
+}
+
+/** Whether a descriptor that a peer sent is an eventfd: watching a file, say, would end this process. */
+export function isEventfd(fd: number): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).startsWith("anon_inode:[eventfd]");
+  } catch {
+    return false;
   }
 }

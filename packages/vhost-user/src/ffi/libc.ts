@@ -65,7 +65,8 @@ const PROTOTYPES = {
 
 const CLOSE_ON_EXEC = 0o2000000;
 const NONBLOCK = 0o4000;
-export const Errno = { EINTR: 4, EAGAIN: 11, ECONNRESET: 104 } as const;
+const EINTR = 4;
+const EAGAIN = 11;
 
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 const PROT_READ_WRITE = 3;
@@ -96,7 +97,7 @@ export class Libc {
     const value = Number(result);
     if (value >= 0) return value;
     const errno = this.#koffi.errno();
-    if (expected === "try-again" && (errno === Errno.EAGAIN || errno === Errno.EINTR)) return -1;
+    if (expected === "try-again" && (errno === EAGAIN || errno === EINTR)) return -1;
     throw new LibcError(call, errno);
   }
 

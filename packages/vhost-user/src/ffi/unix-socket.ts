@@ -28,9 +28,9 @@ const MSG_CONTROL_LENGTH = 40;
 const MSG_FLAGS = 48;
 
 /** Bytes that one call moves at most. */
-export const MAX_TRANSFER: number = SIZE - PAYLOAD_AT;
+const MAX_TRANSFER = SIZE - PAYLOAD_AT;
 /** Descriptors that one call moves at most: the protocol never needs more than 8. */
-export const MAX_FDS = 16;
+const MAX_FDS = 16;
 
 interface Scratch {
   readonly pointer: bigint;

@@ -22,7 +22,7 @@ export interface ConnectionOptions {
   readonly events: ConnectionEvents;
 }
 
-export interface ConnectionEvents extends QueueEvents {
+interface ConnectionEvents extends QueueEvents {
   configChanged(): void;
   /** Called once, when the connection ends by itself. */
   lost(reason: string): void;

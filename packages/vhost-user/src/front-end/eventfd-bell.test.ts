@@ -44,11 +44,13 @@ describe("EventfdBell", () => {
   it("is rung by another thread while this one blocks", async () => {
     const koffi = createRequire(import.meta.url).resolve("koffi");
     const code = `
-      const { workerData: { koffi, fd } } = require("node:worker_threads");
+      const { parentPort, workerData: { koffi, fd } } = require("node:worker_threads");
       const write = require(koffi).load("libc.so.6").func("int64_t write(int fd, const uint8_t *bytes, size_t length)");
+      parentPort.postMessage("loaded");
       setTimeout(() => write(fd, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0), 8), 20);`;
     const worker = new Worker(code, { eval: true, execArgv: [], workerData: { koffi, fd: bell.fd } });
-    await once(worker, "online");
+    // To load modules a thread may need this one.
+    await once(worker, "message");
     expect(bell.wait(bell.read(), 60_000)).toBe("rung");
     await once(worker, "exit");
     ringEventfd(bell.fd);

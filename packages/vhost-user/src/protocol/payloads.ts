@@ -14,9 +14,8 @@ export function readU64(bytes: Uint8Array): bigint | undefined {
   return bytes.length === 8 ? viewOf(bytes).getBigUint64(0, true) : undefined;
 }
 
-/** Bits 0–7 of the payload of SET_VRING_KICK, _CALL and _ERR are the index; bit 8: no descriptor comes with it. */
+/** Bits 0–7 of the payload of SET_VRING_KICK, _CALL and _ERR are the index. */
 export const VRING_INDEX_MASK = 0xffn;
-export const VRING_NO_FD: bigint = 1n << 8n;
 
 /** "A vring state description": index, then a number. */
 export interface VringState {
@@ -71,7 +70,7 @@ export interface MemoryRegionDescription {
 
 const REGION_SIZE = 32;
 /** How many regions one table has at most. */
-export const MAX_REGIONS = 8;
+const MAX_REGIONS = 8;
 
 /** "Multiple memory regions description": their number, padding, the regions; the descriptors come in the same order. */
 export function memoryTable(regions: readonly MemoryRegionDescription[]): Uint8Array {

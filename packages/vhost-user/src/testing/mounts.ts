@@ -56,8 +56,9 @@ export async function mountVirtiofsd(
   command: string,
   mode: CacheMode,
   root: string = temporaryRoot(),
+  flags: readonly string[] = [],
 ): Promise<DaemonMounted> {
-  const daemon = await startVirtiofsd({ directory: root, command, cache: mode });
+  const daemon = await startVirtiofsd({ directory: root, command, cache: mode, flags });
   const memory = new MemfdMemory(MEMORY);
   const transport = await connectFrontEnd({
     ...{ socketPath: daemon.socketPath, memory, deviceType: DeviceType.FileSystem },
