@@ -1,9 +1,12 @@
 import { Errno } from "@toril/virtio/platform";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { HOST_CID, type Port, port } from "./address.ts";
 import type { GuestStream, HostHandler } from "./device/api.ts";
 import type { TxPath } from "./driver/api.ts";
 import { createLoopback } from "./testing/index.ts";
+
+// A machine that is busy takes its time; nothing here depends on how much.
+vi.setConfig({ testTimeout: 60_000 });
 
 const paths: readonly TxPath[] = ["two-copy", "one-copy", "zero-copy"];
 

@@ -87,7 +87,7 @@ export interface VsockListener {
   /** Established connections that nobody has accepted, first come first served. */
   tryAccept(): VsockConnection | undefined;
   readonly pending: number;
-  /** Called when `tryAccept` has something, and when the driver failed (`failure` is set: nothing will come any more). */
+  /** Called when `tryAccept` has something, and when nothing will come any more: the driver's `failure` is set. */
   onAcceptable: (() => void) | undefined;
   /** Refuses new connections and resets those not accepted. */
   close(): void;
@@ -126,13 +126,13 @@ export interface VsockDriver extends Pollable {
   /** From config space (§5.10.4); may change with a TRANSPORT_RESET event. */
   readonly guestCid: Cid;
   readonly stats: VsockDriverStats;
-  /** Set when the device broke the rules or died: every connection was closed with ENETDOWN. */
+  /** Why the driver is over: the device broke the rules or died, or `close` was called. Every connection has ended with ENETDOWN. */
   readonly failure: string | undefined;
 
   /** @throws SystemError EADDRINUSE */
   listen(port: Port | undefined, backlog: number): VsockListener;
   /** Starts to connect; the outcome comes through the listener. @throws SystemError EADDRNOTAVAIL when ports run out. */
   connect(peer: VsockAddress, options?: { localPort?: Port; timeoutMs?: number }): VsockConnection;
-  /** Resets every connection and the device. */
+  /** Resets every connection and the device; tells every listener (`onAcceptable`) that nothing will come any more. */
   close(): Promise<void>;
 }

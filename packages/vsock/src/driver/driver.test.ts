@@ -10,7 +10,7 @@ import { type Cid, HOST_CID, type Port, port } from "../address.ts";
 import { type RawPacket, RawVsockDevice } from "../testing/index.ts";
 import { TRANSPORT_RESET } from "../wire/event.ts";
 import { Op, opName } from "../wire/ops.ts";
-import type { TxPath, VsockConnection, VsockDriver, VsockDriverStats } from "./api.ts";
+import type { TxPath, VsockConnection, VsockDriver, VsockDriverStats, VsockListener } from "./api.ts";
 import { createVsockDriver } from "./create.ts";
 import type { VsockDriverOptions } from "./options.ts";
 
@@ -357,6 +357,25 @@ describe("§5.10.6.5 timeouts and ports", () => {
     listener.close();
     expect(names(sent(r))).toEqual(["RST"]);
     expect(r.driver.listen(port(80), 8).pending).toBe(0);
+  });
+
+  test("regression: close tells every listener that nothing will come any more, and connections before them", async () => {
+    const r = await rig();
+    const heard: string[] = [];
+    const [first, second] = [r.driver.listen(port(80), 8), r.driver.listen(port(81), 8)];
+    r.device.send({ op: Op.Request, srcPort: 1, dstPort: 81 });
+    sent(r);
+    const tell = (name: string, listener: VsockListener) => (): void => {
+      heard.push(`${name}: ${listener.tryAccept() === undefined ? "nothing" : "a connection"}, ${r.driver.failure}`);
+    };
+    first.onAcceptable = tell("first", first);
+    second.onAcceptable = tell("second", second);
+    await r.driver.close();
+    expect(heard).toEqual(["first: nothing, the driver is closed", "second: nothing, the driver is closed"]);
+    await r.driver.close();
+    r.driver.poll();
+    expect(heard).toHaveLength(2);
+    expect(() => r.driver.listen(port(80), 8)).toThrow("the driver is closed");
   });
 
   test("a connection that is reset before anybody accepts it leaves the line", async () => {

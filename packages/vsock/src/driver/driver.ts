@@ -159,7 +159,7 @@ export class Driver implements VsockDriver, ListenerOwner {
   }
 
   async close(): Promise<void> {
-    if (this.#phase === "live" || this.#phase === "refreshing") this.#end("closed");
+    if (this.#phase === "live" || this.#phase === "refreshing") this.#end("closed", "the driver is closed");
     this.#phase = "closed";
     for (const listener of [...this.#listeners.values()]) listener.close();
     await this.#resetting;
@@ -227,7 +227,6 @@ export class Driver implements VsockDriver, ListenerOwner {
   }
 
   #requireAlive(syscall: string): void {
-    if (this.#phase === "closed") throw new SystemError(Errno.ENETDOWN, syscall, "the driver is closed");
     if (this.#failure !== undefined) throw new SystemError(Errno.ENETDOWN, syscall, this.#failure);
   }
 
@@ -280,16 +279,16 @@ export class Driver implements VsockDriver, ListenerOwner {
 
   #fail(reason: string): void {
     if (this.#phase === "failed" || this.#phase === "closed") return;
-    this.#failure = reason;
     this.#settings.log.error("vsock: the driver has failed", { reason });
-    this.#end("failed");
-    for (const listener of this.#listeners.values()) this.#reporter.acceptable(listener);
+    this.#end("failed", reason);
     this.#wake();
   }
 
-  /** Ends every connection and resets the device: only then do lent buffers come back. */
-  #end(phase: "failed" | "closed"): void {
+  /** Ends every connection and resets the device: only then do lent buffers come back. Who waits to accept is told. */
+  #end(phase: "failed" | "closed", reason: string): void {
     this.#phase = phase;
+    this.#failure = reason;
+    for (const listener of this.#listeners.values()) this.#reporter.acceptable(listener);
     this.#transmitter.close();
     this.#connections.endAll("peer-gone");
     this.#resetting = this.#resetDevice();
