@@ -115,6 +115,18 @@ describe("accept", () => {
     expect(await received(guest, await guest.accept(listener))).toBe("early");
   });
 
+  it("regression: ends with ENETDOWN when the driver is closed, and so does select", async () => {
+    const listener = listening(guest, 80);
+    const accepting = guest.accept(listener);
+    const selecting = guest.select({ read: [listener] });
+    await guestDriver.close();
+    expect(await errorOf(accepting)).toMatchObject({ code: "ENETDOWN" });
+    expect((await selecting).readable).toEqual([listener]);
+    expect((await guest.select({ read: [listener] })).readable).toEqual([listener]);
+    expect(() => guest.tryAccept(listener)).toThrow("the driver is closed");
+    expect(guest.waiting).toBe(0);
+  });
+
   it("ends with ENETDOWN when the driver fails", async () => {
     const accepting = guest.accept(listening(guest, 80));
     guestDriver.fail("the device broke the rules");

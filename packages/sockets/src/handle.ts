@@ -14,6 +14,8 @@ import { WaitQueue } from "./wait.ts";
 /** To whom a socket is accounted. */
 export interface SocketOwner {
   readonly sockets: Set<SocketHandle>;
+  /** Why the driver is over: nothing will come any more. `undefined` while it lives. */
+  readonly driverFailure: string | undefined;
 }
 
 /** For connections that nobody looks at any more: they end in the background. */
@@ -56,7 +58,7 @@ export class SocketHandle extends Socket implements ConnectionListener {
         return connection.readable > 0 || connection.receiveEnded || this.#receiving === "shut";
       }
       case "listening":
-        return state.listener.pending > 0;
+        return state.listener.pending > 0 || this.owner.driverFailure !== undefined;
       case "connecting":
         return false;
       default:

@@ -118,6 +118,17 @@ describe("over the real driver and device", () => {
     expect(await codeOf(calls.send(socket, new Uint8Array(1)))).toBe("EPIPE");
   });
 
+  it("regression: a driver that is closed ends what waits to accept, too", async () => {
+    const [first, second] = [listening(80), listening(81)];
+    const waits = [calls.accept(first), calls.accept(first), calls.accept(second)];
+    const selecting = calls.select({ read: [second] });
+    await stack.loopback.driver.close();
+    expect(await Promise.all(waits.map(codeOf))).toEqual(["ENETDOWN", "ENETDOWN", "ENETDOWN"]);
+    expect((await stack.settle(selecting)).readable).toEqual([second]);
+    expect(await codeOf(calls.accept(first))).toBe("ENETDOWN");
+    expect(calls.waiting).toBe(0);
+  });
+
   it("a driver that is closed ends what waits on its connections", async () => {
     const { server } = await pair();
     const waits = [

@@ -35,6 +35,10 @@ export class ThreadSocketCalls extends TransferCalls implements OwnedSocketCalls
     return this.sockets.size;
   }
 
+  get driverFailure(): string | undefined {
+    return this.#driver.failure;
+  }
+
   get waiting(): number {
     return this.waits.size;
   }

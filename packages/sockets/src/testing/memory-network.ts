@@ -168,7 +168,7 @@ export class MemoryDriver implements VsockDriver {
     return this.#listeners.get(at);
   }
 
-  /** Every connection ends with ENETDOWN, as when the device died. */
+  /** Every connection ends with ENETDOWN and who waits to accept is told, as when the device died. */
   fail(reason: string): void {
     this.failure = reason;
     for (const connection of this.connections) connection.finish(Errno.ENETDOWN);
@@ -184,7 +184,7 @@ export class MemoryDriver implements VsockDriver {
   }
 
   async close(): Promise<void> {
-    for (const connection of this.connections) connection.abort();
+    this.fail("the driver is closed");
   }
 
   #ephemeral(): Port {
