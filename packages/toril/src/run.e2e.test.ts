@@ -185,11 +185,16 @@ test("two cores: threads on the other core, messages over the bus, and what dies
     `export async function worker(sys: any, args: any): Promise<number> {
        const from = sys.threads.core;
        sys.log.info(\`worker on core \${from}\`);
+       const { bytes } = await sys.bus.receive();
+       await sys.bus.send(0, bytes.map((byte: number) => byte + 1));
        return from * 10;
      }
      export async function fails(): Promise<void> { throw new Error("far away"); }
      export async function main(sys: any): Promise<number> {
        const there = await sys.threads.spawnOn(1, { module: import.meta.url, export: "worker" });
+       await sys.bus.send(1, new Uint8Array([1, 2, 3]));
+       const answer = await sys.bus.receive();
+       sys.log.info(\`core \${answer.from} says \${answer.bytes.join()}\`);
        const exit = await sys.threads.join(there);
        sys.log.info(\`worker \${exit.kind} \${exit.value}\`);
        const bad = await sys.threads.join(await sys.threads.spawnOn(1, { module: import.meta.url, export: "fails" }));
@@ -198,9 +203,14 @@ test("two cores: threads on the other core, messages over the bus, and what dies
      }`,
   );
   const ending = await toril(["run", path, "--cores", "2", "--machine", "dedicated"]);
-  expect(ending.code).toBe(3);
+  expect([ending.code, ending.stderr]).toEqual([3, expect.any(String)]);
   expect(told(ending)).toEqual(
-    expect.arrayContaining(["worker on core 1", "worker returned 10", expect.stringMatching(/^other failed far away/)]),
+    expect.arrayContaining([
+      "worker on core 1",
+      "core 1 says 2,3,4",
+      "worker returned 10",
+      expect.stringMatching(/^other failed far away/),
+    ]),
   );
 });
 

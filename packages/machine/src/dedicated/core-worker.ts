@@ -35,6 +35,9 @@ const guest = new Guest({
 const { core } = guest;
 if (!(core.bell instanceof WakeWord)) throw new TypeError("a core of the dedicated machine sleeps on a wake word");
 core.dedicate(serveRequests(plan.mailbox, serve), "supervisor");
+// Before the loop runs: nothing is done for other cores, such as loading a program's module for a thread of theirs, until
+// the loaders that it needs are there.
+const preloaded = await importAll(plan.preload);
 const loop = runExclusive(core, { bell: core.bell, drained: () => new Promise((resolve) => setImmediate(resolve)) });
 board.setState(plan.core, "running");
 const booted = boot().then(
@@ -46,8 +49,7 @@ const booted = boot().then(
 );
 
 async function boot(): Promise<void> {
-  // Importing a module needs the engine's own event loop, which an exclusive core lets run only when told.
-  await core.external(importAll(plan.preload));
+  if (preloaded.kind === "failed") throw preloaded.error;
   if (plan.main === undefined) return;
   const { vsock, files, program } = plan.main;
   await guest.bringUp({
@@ -55,11 +57,17 @@ async function boot(): Promise<void> {
     ...(files && { files: { ...files, transport: attach(files, "file registers") } }),
   });
   const { module, export: name, args } = program;
+  // Importing a module needs the engine's own event loop, which an exclusive core lets run only when told.
   await core.external(startProgram(guest, { module: new URL(module), export: name, args }, teller));
 }
 
-async function importAll(modules: readonly string[]): Promise<void> {
-  for (const module of modules) await import(module);
+async function importAll(modules: readonly string[]): Promise<{ kind: "done" } | { kind: "failed"; error: unknown }> {
+  try {
+    for (const module of modules) await import(module);
+    return { kind: "done" };
+  } catch (error) {
+    return { kind: "failed", error };
+  }
 }
 
 function attach(part: DevicePart, name: string): RegisterTransport {

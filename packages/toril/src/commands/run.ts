@@ -9,7 +9,7 @@ import type { CommandContext } from "../context.ts";
 import { runSession } from "../run-machine.ts";
 import { formatStats } from "../stats-table.ts";
 import { CommandError, type ForwardSpec, readForward, UsageError, wholeNumber } from "../usage.ts";
-import { addMachineOptions, type MachineFlags } from "./options.ts";
+import { addMachineOptions, type MachineFlags, vhostUserOf } from "./options.ts";
 
 /** What a program may take to end after SIGINT. */
 const GRACE_MS = 5_000;
@@ -19,7 +19,7 @@ interface RunFlags extends MachineFlags {
   readonly writable: boolean;
   readonly forward?: readonly ForwardSpec[];
   readonly cores: number;
-  readonly cid: number;
+  readonly cid?: number;
   readonly stats: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -40,7 +40,7 @@ export function addRun(program: Command, context: CommandContext, exit: (code: n
       ).argParser(readForward),
     )
     .option("--cores <n>", "cores; more than one needs --machine dedicated", wholeNumber("a number of cores", 1, 64), 1)
-    .option("--cid <n>", "the guest's context id", wholeNumber("a guest CID", 3, 0xffff_fffe), 3)
+    .option("--cid <n>", "the guest's context id (default: 3)", wholeNumber("a guest CID", 3, 0xffff_fffe))
     .option("--stats", "counters at the end", false)
     .option("--json", "with --stats: the counters as one JSON document on stdout", false)
     .option("--quiet", "no boot log", false);
@@ -50,18 +50,23 @@ export function addRun(program: Command, context: CommandContext, exit: (code: n
 }
 
 function run(appliance: string, args: readonly string[], flags: RunFlags, context: CommandContext): Promise<number> {
-  if (flags.cores > 1 && flags.machine === "inline") {
-    throw new UsageError(`the inline machine has one core, not ${flags.cores}: add --machine dedicated`);
+  if (flags.cores > 1 && flags.machine !== "dedicated") {
+    throw new UsageError(`the ${flags.machine} machine has one core, not ${flags.cores}: add --machine dedicated`);
+  }
+  const { dir, writable, cache, cid } = { cache: "auto" as const, ...flags };
+  const backEnds = vhostUserOf(flags, cache, { given: dir, name: "--dir" });
+  if (flags.vsock !== undefined && cid !== undefined) {
+    throw new UsageError("the guest's context id is that of the daemon behind --vsock: leave --cid out");
   }
   const module = moduleUrl(appliance);
   const log = consoleLog({ level: flags.quiet ? "warn" : "info", write: (line) => context.stderr(line) });
-  const { dir, writable, cache } = { cache: "auto" as const, ...flags };
   return runSession({
     machine: {
       kind: flags.machine,
       txPath: flags.tx,
       cores: flags.cores,
-      cid: flags.cid,
+      ...(cid === undefined ? {} : { cid }),
+      ...backEnds,
       preload: [typeScriptLoader],
       ...(flags.memory === undefined ? {} : { memory: flags.memory }),
       ...(dir === undefined

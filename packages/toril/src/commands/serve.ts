@@ -8,7 +8,7 @@ import type { CommandContext } from "../context.ts";
 import { runSession } from "../run-machine.ts";
 import { formatStats } from "../stats-table.ts";
 import { readHost, readPort, wholeNumber } from "../usage.ts";
-import { addMachineOptions, type MachineFlags } from "./options.ts";
+import { addMachineOptions, type MachineFlags, vhostUserOf } from "./options.ts";
 import { siteDirectory } from "./site.ts";
 
 /** The vsock port of the web appliance: HTTP's own number. */
@@ -45,11 +45,15 @@ export function addServe(program: Command, context: CommandContext, exit: (code:
     .option("--json", "one JSON document on stdout: the address when ready; with --stats, all of it at the end", false)
     .option("--verbose", "the boot log, and what goes on inside", false);
   addMachineOptions(command).action(async (directory: string | undefined, flags: ServeFlags) => {
-    exit(await serve(directory ?? siteDirectory(), flags, context));
+    exit(await serve(directory, flags, context));
   });
 }
 
-function serve(directory: string, flags: ServeFlags, context: CommandContext): Promise<number> {
+function serve(given: string | undefined, flags: ServeFlags, context: CommandContext): Promise<number> {
+  const backEnds = vhostUserOf(flags, flags.cache, { given, name: "DIR" });
+  // What a back-end serves, it knows best.
+  const directory = backEnds.vhostUser?.fs === undefined ? (given ?? siteDirectory()) : undefined;
+  const served = directory ?? `what is behind ${flags.fs}`;
   const log = consoleLog({
     level: flags.verbose || flags.accessLog ? "info" : "warn",
     write: (line) => context.stderr(line),
@@ -66,7 +70,8 @@ function serve(directory: string, flags: ServeFlags, context: CommandContext): P
       kind: flags.machine,
       txPath: flags.tx,
       ...(flags.memory === undefined ? {} : { memory: flags.memory }),
-      directory: { path: directory, cache: flags.cache },
+      ...(directory === undefined ? {} : { directory: { path: directory, cache: flags.cache } }),
+      ...backEnds,
       log,
     },
     program: { module: applianceUrl("web"), args },
@@ -77,11 +82,17 @@ function serve(directory: string, flags: ServeFlags, context: CommandContext): P
       if (forward === undefined) return;
       const host = forward.host.includes(":") ? `[${forward.host}]` : forward.host;
       const url = `http://${host}:${forward.port}/`;
-      address = { url, directory, machine: machine.kind, tx: flags.tx };
+      address = {
+        url,
+        ...(directory === undefined ? { fs: flags.fs } : { directory }),
+        machine: machine.kind,
+        tx: flags.tx,
+      };
+      // Who does what in other processes is worth a line of its own.
+      const [summary] = machine.description;
+      if (machine.kind === "vhost-user" && !flags.verbose && !flags.accessLog) context.stderr(`toril: ${summary}\n`);
       if (!flags.json)
-        context.stdout(
-          `Toril serves ${directory}\n  at ${url}   (${machine.kind} machine, ${flags.tx}; Ctrl-C stops)\n`,
-        );
+        context.stdout(`Toril serves ${served}\n  at ${url}   (${machine.kind} machine, ${flags.tx}; Ctrl-C stops)\n`);
       else if (!flags.stats) context.stdout(`${JSON.stringify(address)}\n`);
       else context.stderr(`toril: serving at ${url}\n`);
     },
