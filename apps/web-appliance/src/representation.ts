@@ -32,7 +32,7 @@ const TEXTUAL =
   /^(?:text\/|application\/(?:javascript|json|manifest\+json|xml|xhtml\+xml|rss\+xml|atom\+xml)|image\/svg\+xml)/;
 
 /** The Content-Type for a file name; `application/octet-stream` for an unknown extension (RFC 9110 §8.3). */
-export function contentType(name: string): string {
+function contentType(name: string): string {
   const type = lookup(name) ?? "application/octet-stream";
   return TEXTUAL.test(type) ? `${type};charset=utf-8` : type;
 }
@@ -41,7 +41,7 @@ export function contentType(name: string): string {
  * A strong validator (RFC 9110 §8.8.3): another inode, size or change time means other bytes. The change time counts
  * because a write within one tick of the modification time, or a program that sets it back, leaves that one alone.
  */
-export function entityTag(stat: FileStat): string {
+function entityTag(stat: FileStat): string {
   const time = Math.round(stat.mtimeMs * 1000).toString(36);
   const change = Math.round(stat.ctimeMs * 1000).toString(36);
   return `"${stat.inode.toString(36)}-${stat.size.toString(36)}-${time}-${change}"`;

@@ -10,7 +10,7 @@ import type { HeadBuilder } from "./head-builder.ts";
 import { WRITE_SLICE } from "./limits.ts";
 
 /** A lent body up to this goes into the packet of its head: a packet costs more than copying this much. */
-export const SMALL_LENT_BODY = 2048;
+const SMALL_LENT_BODY = 2048;
 /** Chunks up to this are sent in one piece with their size line. */
 const SMALL_CHUNK = 8 * 1024;
 

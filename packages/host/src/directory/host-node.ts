@@ -16,7 +16,7 @@ export interface HostNode {
   users: number;
 }
 
-export interface Place {
+interface Place {
   readonly directory: HostNode;
   readonly name: Uint8Array;
 }

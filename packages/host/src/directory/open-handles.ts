@@ -4,7 +4,7 @@ import { Errno, SystemError } from "@toril/virtio/platform";
 import type { FileHandle, NodeId } from "@toril/virtio-fs/device";
 import type { HostNode } from "./host-node.ts";
 
-export interface DirectoryName {
+interface DirectoryName {
   readonly name: Uint8Array;
   readonly type: number;
 }

@@ -20,7 +20,7 @@ import {
 
 /** Most bytes in one WRITE or READ: 1 MiB, which is what virtiofsd takes and 256 pages hold. */
 export const MAX_TRANSFER = 0x10_0000;
-export const MAX_PAGES: number = MAX_TRANSFER / FUSE_PAGE_SIZE;
+const MAX_PAGES = MAX_TRANSFER / FUSE_PAGE_SIZE;
 /** Background requests (readahead, writeback) that a client may have in flight, and where it counts as congested. */
 const MAX_BACKGROUND = 64;
 const CONGESTION_THRESHOLD = 48;
@@ -29,7 +29,7 @@ const CONGESTION_THRESHOLD = 48;
  * The oldest minor version served. Before 7.12 several structures were shorter (fuse_attr, fuse_write_in, …); virtio-fs
  * came with 7.31, so no client of that age exists.
  */
-export const OLDEST_MINOR = 12;
+const OLDEST_MINOR = 12;
 /** From here on fuse_init_out has 64 bytes, before that 24. */
 const FULL_INIT_OUT_MINOR = 23;
 

@@ -7,9 +7,9 @@ import { getOpaque, getU32, type Opaque64, opaque, putOpaque, putU32 } from "./i
 import { NAME_MAX } from "./names.ts";
 
 /** Bytes before the name. */
-export const DIRENT_HEADER_SIZE = 24;
+const DIRENT_HEADER_SIZE = 24;
 /** Bytes before the name in an item of READDIRPLUS. */
-export const DIRENTPLUS_HEADER_SIZE: number = ENTRY_OUT_SIZE + DIRENT_HEADER_SIZE;
+const DIRENTPLUS_HEADER_SIZE = ENTRY_OUT_SIZE + DIRENT_HEADER_SIZE;
 
 /** FUSE_DIRENT_SIZE: bytes of an item of READDIR, padding included. */
 export const direntSize = (nameLength: number): number => align8(DIRENT_HEADER_SIZE + nameLength);
