@@ -11,6 +11,7 @@ export { type BridgeStats, SocketBridge, type SocketBridgeOptions } from "./brid
 export { TcpConnector, type TcpConnectorOptions, type TcpTarget } from "./bridges/tcp-connector.ts";
 export { TcpForward, type TcpForwardOptions } from "./bridges/tcp-forward.ts";
 export { UnixBridge, type UnixBridgeOptions } from "./bridges/unix-bridge.ts";
+export { UnixForward, type UnixForwardOptions, type UnixForwardStats } from "./bridges/unix-forward.ts";
 export { HostDirectory } from "./directory/host-directory.ts";
 export { HostDirectoryError } from "./directory/host-directory-error.ts";
 export type { HostDirectoryOptions } from "./directory/options.ts";

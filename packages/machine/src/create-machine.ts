@@ -6,7 +6,9 @@ import { machineSettings } from "./settings.ts";
 
 /**
  * Boots a machine; it then waits for a program (`start`).
- * @throws RangeError for options that no machine can have; Error with a code when the directory cannot be served
+ * @throws RangeError for options that no machine can have; Error with a code when the directory cannot be served, or,
+ * of the vhost-user machine, ENOSYS without koffi or Linux, ENOENT for a daemon that is not installed, ECHILD for one that
+ * does not come up, ECONNREFUSED for a back-end that does not answer
  */
 export async function createMachine(options: MachineOptions): Promise<Machine> {
   const settings = machineSettings(options);
@@ -15,6 +17,11 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
       return new BootedMachine(await InlineHardware.boot(settings));
     case "dedicated":
       return new BootedMachine(await DedicatedHardware.boot(settings));
+    case "vhost-user": {
+      // Loaded when it is wanted: it reaches for libc, which is not to be had everywhere.
+      const { VhostUserHardware } = await import("./vhost-user/machine.ts");
+      return new BootedMachine(await VhostUserHardware.boot(settings));
+    }
     default:
       return settings.kind satisfies never;
   }

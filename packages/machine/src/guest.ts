@@ -18,6 +18,7 @@ import { CancelSource, Errno, type Log, SystemError, textCodec } from "@toril/vi
 import { type CacheMode, createFileDriver, type FileCalls, type FileDriver } from "@toril/virtio-fs";
 import { createVsockDriver, type TxPath, type VsockDriver } from "@toril/vsock";
 import { absentBus, absentFiles, absentSockets } from "./absent.ts";
+import { type Access, ReplaceableFiles } from "./replaceable-files.ts";
 import { type StatGroup, statGroup } from "./stats.ts";
 import type { Main, Sys } from "./sys.ts";
 
@@ -48,6 +49,8 @@ export interface GuestDevices {
     readonly transport: Transport;
     readonly cache: CacheMode;
     readonly cacheBytes: number;
+    /** Absent: the device is there for as long as the guest is. Otherwise `replaceFiles` may bring another one. */
+    readonly replaceable?: { readonly access: Access };
   };
 }
 
@@ -62,7 +65,12 @@ export class Guest {
   #vsock: VsockDriver | undefined;
   #layer: SocketLayer | undefined;
   #files: FileDriver | undefined;
+  #fileDevice: GuestDevices["files"];
+  #releaseFiles: () => void = () => {};
+  #replaceable: ReplaceableFiles | undefined;
+  #replacing: Promise<void> | undefined;
   #args: unknown;
+  #state: "up" | "shutting down" = "up";
   #onLastThread: () => void = () => {};
   #onReady: () => void = () => {};
 
@@ -96,11 +104,55 @@ export class Guest {
       this.#layer = new SocketLayer({ driver: this.#vsock, clock });
       this.core.dedicate(this.#vsock, "vsock driver");
     }
-    if (files !== undefined) {
-      const cache = { mode: files.cache, bytes: files.cacheBytes };
-      this.#files = await createFileDriver({ ...shared, transport: files.transport, cache });
-      this.core.dedicate(this.#files, "file driver");
-    }
+    if (files === undefined) return;
+    this.#fileDevice = files;
+    const driver = await this.#createFileDriver(files, files.transport);
+    if (files.replaceable !== undefined) this.#replaceable = new ReplaceableFiles(driver, files.replaceable.access);
+  }
+
+  /**
+   * Another file device in the place of the one that is gone: what the old driver had of the heap is back before
+   * `connect` is called. Programs keep their file calls, and open files as far as ReplaceableFiles can keep them.
+   * @param connect brings the new device
+   * @throws Error when there is nothing to be replaced, or the guest shuts down; whatever `connect` throws, VirtioError
+   * and SystemError of the new device: then there is no device until the next attempt, and calls end with EIO
+   */
+  replaceFiles(connect: () => Promise<Transport>): Promise<void> {
+    const before = this.#replacing;
+    const replacing = (async (): Promise<void> => {
+      await before?.catch(() => {});
+      await this.#replaceFiles(connect);
+    })();
+    this.#replacing = replacing;
+    return replacing;
+  }
+
+  async #replaceFiles(connect: () => Promise<Transport>): Promise<void> {
+    const files = this.#fileDevice;
+    if (this.#replaceable === undefined || files === undefined) throw new Error("this guest's files stay as they are");
+    this.#mustRun();
+    await this.#files?.deviceLost("the device is gone");
+    await this.#files?.close();
+    this.#releaseFiles();
+    const transport = await connect();
+    this.#mustRun();
+    this.#replaceable.driver = await this.#createFileDriver(files, transport);
+  }
+
+  #mustRun(): void {
+    if (this.#state !== "up") throw new Error("the guest shuts down: it takes no new device");
+  }
+
+  async #createFileDriver(
+    { cache: mode, cacheBytes: bytes }: NonNullable<GuestDevices["files"]>,
+    transport: Transport,
+  ): Promise<FileDriver> {
+    const { clock, bell, log } = this.core;
+    const shared = { allocator: this.booted.heap, clock, log, doorbell: bell };
+    const driver = await createFileDriver({ ...shared, transport, cache: { mode, bytes } });
+    this.#files = driver;
+    this.#releaseFiles = this.core.dedicate(driver, "file driver");
+    return driver;
   }
 
   /** The guest's context id; `undefined` without a network. */
@@ -137,6 +189,8 @@ export class Guest {
   async shutDown(): Promise<void> {
     this.core.cancelAll(new Error("the machine has stopped"));
     await this.#threadsGone();
+    this.#state = "shutting down";
+    await this.#replacing?.catch(() => {});
     await this.#files?.close();
     await this.#vsock?.close();
   }
@@ -168,7 +222,7 @@ export class Guest {
     const { heap, bus } = this.booted;
     const { signal } = threads;
     const net = this.#networkOf(threads);
-    const fs: FileCalls = this.#files?.callsFor({ signal }) ?? absentFiles(this.#whyNoFiles());
+    const fs: FileCalls = (this.#replaceable ?? this.#files)?.callsFor({ signal }) ?? absentFiles(this.#whyNoFiles());
     return {
       threads,
       net,

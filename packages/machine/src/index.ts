@@ -18,3 +18,4 @@ export type {
 } from "./machine.ts";
 export type { MachineStats, StatGroup } from "./stats.ts";
 export type { Main, MemoryCalls, Sys } from "./sys.ts";
+export type { FilesBackEnd, VhostUserOptions, VsockBackEnd } from "./vhost-user/options.ts";

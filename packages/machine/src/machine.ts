@@ -4,8 +4,9 @@ import type { CacheMode } from "@toril/virtio-fs";
 import type { TxPath } from "@toril/vsock";
 import type { MachineStats } from "./stats.ts";
 import type { Main } from "./sys.ts";
+import type { VhostUserOptions } from "./vhost-user/options.ts";
 
-export type MachineKind = "inline" | "dedicated";
+export type MachineKind = "inline" | "dedicated" | "vhost-user";
 
 /** The directory that the guest sees as its root. */
 export interface DirectoryOptions {
@@ -35,6 +36,8 @@ export interface MachineOptions {
    * the process registered.
    */
   readonly preload?: readonly URL[];
+  /** Only of the vhost-user machine, which needs it: where its devices are. */
+  readonly vhostUser?: VhostUserOptions;
   /**
    * Bytes of JavaScript heap of each thread of the dedicated machine; the engine's own limit unless told. A core whose
    * program needs more dies, and nothing else does.

@@ -4,6 +4,7 @@ import { type Log, silentLog } from "@toril/virtio/platform";
 import type { CacheMode } from "@toril/virtio-fs";
 import { type Cid, guestCid, type TxPath } from "@toril/vsock";
 import type { DirectoryOptions, MachineKind, MachineOptions } from "./machine.ts";
+import { type VhostUserSettings, vhostUserSettings } from "./vhost-user/options.ts";
 
 /** Per core. Of it the drivers take about 8 MiB for rings and packets; the file cache gets a quarter. */
 const MEMORY_PER_CORE = 64 * 2 ** 20;
@@ -42,16 +43,21 @@ export interface MachineSettings {
   readonly txPath: TxPath;
   readonly preload: readonly string[];
   readonly scriptHeap: number | undefined;
+  /** Only of the vhost-user machine. */
+  readonly vhostUser: VhostUserSettings | undefined;
   readonly log: Log;
 }
 
 /** @throws RangeError for what no machine can be */
 export function machineSettings(options: MachineOptions): MachineSettings {
-  const { kind, cores = 1, cid = DEFAULT_CID, directory, scriptHeap } = options;
+  const { kind, cores = 1, cid = DEFAULT_CID, directory, scriptHeap, vhostUser } = options;
   if (!(Number.isInteger(cores) && cores >= 1 && cores <= MAX_CORES)) {
     throw new RangeError(`${cores} cores: use a whole number from 1 to ${MAX_CORES}`);
   }
-  if (kind === "inline" && cores !== 1) throw new RangeError(`the inline machine has one core, not ${cores}`);
+  if (kind !== "dedicated" && cores !== 1) throw new RangeError(`the ${kind} machine has one core, not ${cores}`);
+  if (kind !== "vhost-user" && vhostUser !== undefined) {
+    throw new RangeError(`the ${kind} machine has no vhost-user devices: use kind "vhost-user"`);
+  }
   if (scriptHeap !== undefined && !(scriptHeap >= MIN_SCRIPT_HEAP)) {
     throw new RangeError(`a script heap of ${scriptHeap} bytes: use ${MIN_SCRIPT_HEAP} or more`);
   }
@@ -63,19 +69,25 @@ export function machineSettings(options: MachineOptions): MachineSettings {
     const least = reserved + cores * MIN_MEMORY_PER_CORE;
     throw new RangeError(`${memory} bytes of guest memory for ${cores} cores: use ${least} to ${MAX_MEMORY}`);
   }
+  const cacheBytes = Math.floor(size / CACHE_SHARE);
   return {
     kind,
     memory: reserved + size * cores,
     cores: Array.from({ length: cores }, (_, core) => ({ base: reserved + core * size, size })),
     bus,
     cid: guestCid(cid),
-    directory:
-      directory === undefined
-        ? undefined
-        : { access: "read-only", cache: "auto", cacheBytes: Math.floor(size / CACHE_SHARE), ...directory },
+    directory: directory === undefined ? undefined : { access: "read-only", cache: "auto", cacheBytes, ...directory },
     txPath: options.txPath ?? "zero-copy",
     preload: (options.preload ?? []).map((url) => url.href),
     scriptHeap,
+    vhostUser:
+      kind !== "vhost-user"
+        ? undefined
+        : vhostUserSettings(vhostUser, {
+            directory: directory === undefined ? "none" : "given",
+            cid: options.cid === undefined ? "default" : "given",
+            cacheBytes,
+          }),
     log: options.log ?? silentLog,
   };
 }
@@ -96,6 +108,6 @@ export function describeMachine({ kind, cores, cid, directory, txPath }: Machine
   return [...lines, `file device: ${path}, ${access}, ${cached}, dedicated to core 0`];
 }
 
-function mebibytes(bytes: number): string {
+export function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(bytes % 2 ** 20 === 0 ? 0 : 1)} MiB`;
 }

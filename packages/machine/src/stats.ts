@@ -1,4 +1,5 @@
 /** Counters of a running machine, as plain data: they cross threads and go into JSON as they are. */
+import type { MachineKind } from "./machine.ts";
 
 /** Numbers by name; a part that has parts of its own is nested. Counts only grow; what is a level says so in its name. */
 export interface StatGroup {
@@ -6,7 +7,7 @@ export interface StatGroup {
 }
 
 export interface MachineStats {
-  readonly kind: "inline" | "dedicated";
+  readonly kind: MachineKind;
   readonly uptimeMs: number;
   /** By part: `core 0`, `vsock driver`, `vsock device`, `file driver`, `file device`, and what the program reports. */
   readonly parts: { readonly [part: string]: StatGroup };

@@ -1,6 +1,6 @@
 /**
- * The first line of a client on the Unix socket: `CONNECT <port>\n`, as Firecracker has it. A pure reader: bytes in,
- * what they mean out.
+ * The lines on the Unix socket, as Firecracker has them: a client's first, `CONNECT <port>\n`, and the answer to it,
+ * `OK <host port>\n`. Pure readers: bytes in, what they mean out.
  */
 
 /** "CONNECT 4294967294\n" has 19 bytes; a little more is let through so that the answer can be a clear one. */
@@ -25,4 +25,21 @@ export function readConnectLine(bytes: Uint8Array): ConnectLine {
   const port = Number(digits);
   if (digits === undefined || port > 0xffff_fffe) return { kind: "bad", reason: "the line is not CONNECT <port>" };
   return { kind: "connect", port, rest: bytes.subarray(end + 1) };
+}
+
+export type OkLine =
+  | { readonly kind: "incomplete" }
+  | { readonly kind: "ok"; readonly rest: Uint8Array }
+  | { readonly kind: "bad"; readonly reason: string };
+
+/** Reads the answer from everything that has arrived so far. */
+export function readOkLine(bytes: Uint8Array): OkLine {
+  const end = bytes.subarray(0, MAX_LINE).indexOf(0x0a);
+  if (end === -1) {
+    if (bytes.length < MAX_LINE) return { kind: "incomplete" };
+    return { kind: "bad", reason: `a line of more than ${MAX_LINE} bytes` };
+  }
+  const line = Buffer.from(bytes.subarray(0, end)).toString("latin1");
+  if (!/^OK \d{1,10}\r?$/.test(line)) return { kind: "bad", reason: `the answer is not OK <port>: ${line}` };
+  return { kind: "ok", rest: bytes.subarray(end + 1) };
 }
