@@ -18,6 +18,7 @@ export async function main(sys: Sys): Promise<void> {
 }
 
 async function echo({ net }: Sys, peer: Socket): Promise<void> {
+  net.adopt(peer); // it is this thread's from now on, and closed with it
   const bytes = new Uint8Array(64 * 1024);
   for (let n = await net.recv(peer, bytes); n > 0; n = await net.recv(peer, bytes)) {
     await net.send(peer, bytes.subarray(0, n));
