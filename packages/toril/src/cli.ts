@@ -6,7 +6,7 @@ import type { CommandContext } from "./context.ts";
 import { CommandError, UsageError } from "./usage.ts";
 import { version } from "./version.ts";
 
-export const ExitCode = { DONE: 0, FAILED: 1, WRONG_USAGE: 2 } as const;
+const ExitCode = { DONE: 0, FAILED: 1, WRONG_USAGE: 2 } as const;
 
 /** @returns the exit code: 0 done, 1 failed, 2 wrong usage, or the program's own */
 export async function runCli(args: readonly string[], context: CommandContext): Promise<number> {

@@ -9,7 +9,7 @@ import { HttpServer } from "../index.ts";
 
 const PORT = 80;
 const GUEST = 3;
-export const WALL_CLOCK: number = Date.UTC(2026, 10, 23, 5, 0, 0);
+const WALL_CLOCK: number = Date.UTC(2026, 10, 23, 5, 0, 0);
 export const DATE: string = "Mon, 23 Nov 2026 05:00:00 GMT";
 
 export class Harness {

@@ -5,7 +5,7 @@ import { ChunkedDecoder } from "../chunked.ts";
 import { PARSER_LIMITS, type ParserLimits } from "../limits.ts";
 import { RequestParser } from "../parser.ts";
 
-export interface ReadRequest {
+interface ReadRequest {
   readonly method: string;
   readonly target: string;
   readonly minorVersion: number;

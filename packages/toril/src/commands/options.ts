@@ -6,7 +6,7 @@ import { type Command, Option } from "commander";
 import { readBytes, UsageError } from "../usage.ts";
 
 /** Measured: see the README of @toril/machine. */
-export const DEFAULT_MACHINE: MachineKind = "inline";
+const DEFAULT_MACHINE: MachineKind = "inline";
 
 export interface MachineFlags {
   readonly machine: MachineKind;

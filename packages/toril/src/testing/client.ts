@@ -2,7 +2,7 @@
 import { connect, type Socket } from "node:net";
 
 /** How the connection ended: in order, by a reset, or not within the time that the test gave it. */
-export type End = "closed" | "reset" | "open";
+type End = "closed" | "reset" | "open";
 
 export interface Talk {
   readonly bytes: Buffer;
