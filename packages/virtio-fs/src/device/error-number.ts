@@ -9,6 +9,8 @@ export function errorNumber(error: unknown): number | undefined {
   if (error instanceof SystemError) return isWireErrno(error.errno) ? error.errno : undefined;
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
   const { code } = error;
+  // One number with two names on Linux; Node says the other one.
+  if (code === "ENOTSUP") return Errno.EOPNOTSUPP;
   return typeof code === "string" && Object.hasOwn(Errno, code) ? Errno[code as ErrnoName] : undefined;
 }
 
