@@ -66,6 +66,13 @@ describe("fs/fuse/dev.c rules for replies: a violation fails the session with EI
     expect(device.context).toBeUndefined(); // it was reset
   });
 
+  test("regression, the Rust virtiofsd: DESTROY without a reply ends the session in order", async () => {
+    await mount.run(mount.calls.stat("/d/f"));
+    device.script = (request) => (request.opcode === Opcode.Destroy ? "drop" : undefined);
+    await mount.run(mount.driver.close());
+    expect(mount.driver.failure).toBeUndefined();
+  });
+
   test("WRITE that says it wrote more than it got", async () => {
     const file = await mount.run(mount.calls.open("/d/f", { mode: "r+" }));
     device.script = (request) => {

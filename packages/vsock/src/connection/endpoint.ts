@@ -219,6 +219,9 @@ export class Endpoint {
         this.credit.peerStarved = true;
         this.#owed |= Owed.CreditReply;
         return signals;
+      case Op.Invalid:
+        // Never sent, says §5.10.6; vhost-device-vsock sends it when it finds nothing to read. Linux ignores it, too.
+        return signals;
       default:
         // REQUEST or RESPONSE out of place, or an operation that does not exist.
         return this.#violate();

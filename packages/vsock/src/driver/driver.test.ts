@@ -199,6 +199,37 @@ describe("§5.10.6.4 what comes in", () => {
   });
 });
 
+describe("what vhost-device-vsock 0.3 does beside the specification", () => {
+  test("a receive buffer that comes back unwritten is no packet: what an earlier one left there is not taken again", async () => {
+    const r = await rig();
+    const connection = await connected(r);
+    // Each buffer has once held a packet with payload for this connection, and has been read.
+    for (let i = 0; i < 16; i++) {
+      r.device.send({ op: Op.Rw, srcPort: 7, dstPort: 1000 }, bytes(87));
+      r.driver.poll();
+      expect(connection.tryRecv(new Uint8Array(100))).toBe(87);
+      r.driver.poll();
+    }
+    sent(r);
+    // The device says that it wrote a header, and wrote nothing.
+    for (let i = 0; i < 16; i++) {
+      expect(r.device.sendBytes(new Uint8Array(0), 44)).toBe(true);
+      r.driver.poll();
+    }
+    expect([connection.status, connection.readable, names(sent(r))]).toEqual(["established", 0, []]);
+  });
+
+  test("an INVALID packet carries credit and nothing else", async () => {
+    const r = await rig();
+    const connection = await connected(r, 100);
+    expect(connection.trySend(bytes(200))).toBe(100);
+    expect(names(sent(r))).toContain("RW");
+    r.device.send({ op: 0, srcPort: 7, dstPort: 1000, bufAlloc: 100, fwdCnt: 100 });
+    expect(names(sent(r))).toEqual([]);
+    expect([connection.status, connection.writable]).toEqual(["established", 100]);
+  });
+});
+
 describe("§5.10.6.1.1 RX is processed even when TX is full", () => {
   test("replies are owed, bounded, and sent when there is room again", async () => {
     const r = await rig({ device: new RawVsockDevice({ queueSize: 8 }) });

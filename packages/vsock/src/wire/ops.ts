@@ -6,8 +6,9 @@ export const QueueIndex = { Rx: 0, Tx: 1, Event: 2 } as const;
 /** §5.10.3: feature bit numbers (not masks). */
 export const VsockFeature = { Stream: 0, Seqpacket: 1, NoImpliedStream: 2 } as const;
 
-/** §5.10.6: what a packet asks for. 0 is INVALID and never sent. */
+/** §5.10.6: what a packet asks for. INVALID is never sent. */
 export const Op = {
+  Invalid: 0,
   Request: 1,
   Response: 2,
   Rst: 3,
@@ -20,10 +21,11 @@ export const Op = {
 export type Op = (typeof Op)[keyof typeof Op];
 
 export function isOp(value: number): value is Op {
-  return value >= Op.Request && value <= Op.CreditRequest;
+  return value >= Op.Invalid && value <= Op.CreditRequest;
 }
 
 const opNames: Readonly<Record<Op, string>> = {
+  0: "INVALID",
   1: "REQUEST",
   2: "RESPONSE",
   3: "RST",
