@@ -81,5 +81,12 @@ function rustFlags(socket: string, { directory, cache = "auto", access, tag }: V
   const named = tag === undefined ? [] : [`--tag=${tag}`];
   // "none" has become "never": no data is cached, not even while a file is open.
   const policy = cache === "none" ? "never" : cache;
-  return [`--socket-path=${socket}`, `--shared-dir=${directory}`, `--cache=${policy}`, ...readOnly, ...named, ...sandbox];
+  return [
+    `--socket-path=${socket}`,
+    `--shared-dir=${directory}`,
+    `--cache=${policy}`,
+    ...readOnly,
+    ...named,
+    ...sandbox,
+  ];
 }
