@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { MAX_LINE, readConnectLine } from "./connect-line.ts";
+import { MAX_LINE, readConnectLine, readOkLine } from "./connect-line.ts";
 
 const read = (text: string) => readConnectLine(Buffer.from(text, "latin1"));
 
@@ -21,4 +21,14 @@ test("anything else is refused, and no line is longer than its bound", () => {
   for (const bad of ["\n", "GET / HTTP/1.1\n", "CONNECT\n", "CONNECT 1 2\n"]) expect(read(bad).kind).toBe("bad");
   expect(read("x".repeat(MAX_LINE)).kind).toBe("bad");
   expect(read(`${"x".repeat(MAX_LINE)}\n`).kind).toBe("bad");
+});
+
+test("the answer: OK and a port, in any pieces", () => {
+  const answer = (text: string) => readOkLine(Buffer.from(text, "latin1"));
+  const whole = "OK 1024\nhello";
+  for (let cut = 0; cut < 8; cut++) expect(answer(whole.slice(0, cut))).toEqual({ kind: "incomplete" });
+  expect(answer(whole)).toEqual({ kind: "ok", rest: Buffer.from("hello") });
+  for (const bad of ["\n", "OK\n", "OK x\n", "ok 1\n", "OK 1 2\n", "x".repeat(MAX_LINE)]) {
+    expect(answer(bad).kind).toBe("bad");
+  }
 });

@@ -98,87 +98,157 @@ export class UnixForward {
 
   #accept(client: Socket): void {
     this.#clients.add(client);
-    const { path, guestPort, connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options;
-    const guest = connect({ path, allowHalfOpen: true });
-    let seen: Uint8Array = new Uint8Array(0);
-    const refuse = (reason: string): void => {
-      clearTimeout(timer);
-      this.stats.refused++;
+    const link = new Link(client, this.#options, this.stats);
+    link.begin((reason) => {
+      const { path, guestPort } = this.#options;
       this.#log.debug("a connection could not be forwarded", { path, guestPort, reason });
-      guest.destroy();
-      reset(client);
-    };
-    const timer = setTimeout(refuse, connectTimeoutMs, `no answer within ${connectTimeoutMs} ms`);
-    const onEnd = (): void => refuse("the device refused it");
-    const onError = (error: Error): void => refuse(error.message);
-    // A client that goes away meanwhile is nobody's any more.
-    const onClientGone = (): void => {
-      clearTimeout(timer);
-      guest.destroy();
-    };
-    const onData = (bytes: Uint8Array): void => {
-      seen = seen.length === 0 ? bytes : Buffer.concat([seen, bytes]);
-      const line = readOkLine(seen);
-      if (line.kind === "incomplete") return;
-      if (line.kind === "bad") {
-        refuse(line.reason);
-        return;
-      }
-      clearTimeout(timer);
-      guest.removeListener("data", onData).removeListener("end", onEnd).removeListener("error", onError);
-      client.removeListener("close", onClientGone);
-      guest.pause();
-      if (line.rest.length > 0) guest.unshift(line.rest);
-      this.#join(client, guest);
-    };
-    client.on("error", () => {}); // "close" follows, and does the work
-    client.once("close", onClientGone);
-    guest.on("data", onData).once("end", onEnd).once("error", onError);
+    });
+  }
+}
+
+/** Buffers of connections that have ended: a new one for each would be the garbage collector's main work. */
+const spare: Buffer[] = [];
+const BUFFER_SIZE = 131_072;
+const MAX_SPARE = 32;
+
+/**
+ * One connection. What the guest sends is read into one buffer, again and again, and written from there: the next read
+ * waits until the client's socket has taken it. That is the back-pressure, too.
+ */
+class Link {
+  readonly #client: Socket;
+  readonly #options: UnixForwardOptions;
+  readonly #stats: UnixForwardStats;
+  readonly #buffer: Buffer = spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER_SIZE);
+  readonly #guest: Socket;
+  #state: "asking" | "open" | "over" = "asking";
+  #answer: Uint8Array = new Uint8Array(0);
+  /** The client has not taken everything yet: the buffer must stay as it is. */
+  #writing = false;
+  #refused: (reason: string) => void = () => {};
+  #deadline: NodeJS.Timeout | undefined;
+  /** Runs since the client has ended its direction. */
+  #silence: NodeJS.Timeout | undefined;
+
+  constructor(client: Socket, options: UnixForwardOptions, stats: UnixForwardStats) {
+    this.#client = client;
+    this.#options = options;
+    this.#stats = stats;
+    this.#guest = connect({
+      path: options.path,
+      allowHalfOpen: true,
+      onread: { buffer: this.#buffer, callback: (length) => this.#fromGuest(length) },
+    });
+  }
+
+  /** @param refused told when the guest, or its device, does not take the connection */
+  begin(refused: (reason: string) => void): void {
+    this.#refused = refused;
+    const { guestPort, connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options;
+    const [client, guest] = [this.#client, this.#guest];
+    this.#deadline = setTimeout(() => this.#refuse(`no answer within ${connectTimeoutMs} ms`), connectTimeoutMs);
+    // "close" follows errors, and does the work.
+    client.on("error", () => {});
+    guest.on("error", (error) => this.#refuse(error.message));
+    guest.on("end", () => this.#guestEnded());
+    guest.on("close", () => this.#guestGone());
+    client.on("close", () => this.#clientGone());
     guest.write(`CONNECT ${guestPort}\n`, "latin1");
   }
 
-  #join(client: Socket, guest: Socket): void {
-    const { stats } = this;
-    const { quietMs = QUIET_MS } = this.#options;
-    stats.opened++;
-    stats.open++;
-    let silence: NodeJS.Timeout | undefined;
-    const passOn = (): void => {
-      // What waits for a slow client is no silence of the guest's.
-      if (guest.isPaused()) silence?.refresh();
-      else guest.end();
-    };
-    guest.on("error", () => {}); // "close" follows
-    guest.on("data", (bytes: Uint8Array) => {
-      stats.bytesFromGuest += bytes.length;
-      silence?.refresh();
-      if (!client.write(bytes)) guest.pause();
-    });
-    client.on("drain", () => guest.resume());
+  #refuse(reason: string): void {
+    if (this.#state !== "asking") return;
+    this.#state = "over";
+    clearTimeout(this.#deadline);
+    this.#stats.refused++;
+    this.#refused(reason);
+    this.#guest.destroy();
+    reset(this.#client);
+  }
+
+  /** The first `length` bytes of the buffer are new. @returns whether it may be filled again */
+  #fromGuest(length: number): boolean {
+    const bytes = this.#buffer.subarray(0, length);
+    if (this.#state === "open") return this.#toClient(bytes);
+    if (this.#state === "over") return false;
+    this.#answer = Buffer.concat([this.#answer, bytes]);
+    const line = readOkLine(this.#answer);
+    if (line.kind === "incomplete") return true;
+    if (line.kind === "bad") {
+      this.#refuse(line.reason);
+      return false;
+    }
+    this.#open();
+    return line.rest.length === 0 || this.#toClient(line.rest);
+  }
+
+  #open(): void {
+    this.#state = "open";
+    clearTimeout(this.#deadline);
+    this.#stats.opened++;
+    this.#stats.open++;
+    const [client, guest] = [this.#client, this.#guest];
     client.on("data", (bytes: Uint8Array) => {
-      stats.bytesToGuest += bytes.length;
+      this.#stats.bytesToGuest += bytes.length;
       if (!guest.write(bytes)) client.pause();
     });
     guest.on("drain", () => client.resume());
-    client.on("end", () => {
-      if (!guest.writableEnded) silence = setTimeout(passOn, quietMs);
-    });
-    guest.on("end", () => {
-      client.end();
-      guest.end();
-      // A socket that is destroyed with unread bytes sends a reset, which could overtake what is still to be read.
-      client.resume();
-      client.setTimeout(LINGER_MS, () => client.destroy());
-    });
-    guest.on("close", () => {
-      if (!client.writableEnded) reset(client);
-    });
-    client.on("close", () => {
-      clearTimeout(silence);
-      stats.open--;
-      guest.destroy();
-    });
-    guest.resume();
+    client.on("end", () => this.#clientEnded());
     client.resume();
+  }
+
+  #toClient(bytes: Uint8Array): boolean {
+    this.#stats.bytesFromGuest += bytes.length;
+    this.#silence?.refresh();
+    this.#writing = true;
+    this.#client.write(bytes, () => {
+      if (!this.#writing) return;
+      this.#writing = false;
+      this.#silence?.refresh();
+      this.#guest.resume();
+    });
+    // The kernel took all of it at once, as it mostly does.
+    if (this.#client.writableLength > 0 || this.#client.errored !== null) return false;
+    this.#writing = false;
+    return true;
+  }
+
+  /** It may still want an answer. */
+  #clientEnded(): void {
+    if (this.#guest.writableEnded) return;
+    const { quietMs = QUIET_MS } = this.#options;
+    this.#silence = setTimeout(() => {
+      // What waits for a slow client is no silence of the guest's.
+      if (this.#writing) this.#silence?.refresh();
+      else this.#guest.end();
+    }, quietMs);
+  }
+
+  #guestEnded(): void {
+    if (this.#state === "asking") this.#refuse("the device refused it");
+    if (this.#state !== "open") return;
+    this.#client.end();
+    this.#guest.end();
+    // A socket that is destroyed with unread bytes sends a reset, which could overtake what is still to be read.
+    this.#client.resume();
+    this.#client.setTimeout(LINGER_MS, () => this.#client.destroy());
+  }
+
+  #guestGone(): void {
+    if (this.#state === "open" && !this.#client.writableEnded) reset(this.#client);
+  }
+
+  #clientGone(): void {
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#silence);
+    if (this.#state === "open") this.#stats.open--;
+    this.#state = "over";
+    const keep = (): void => {
+      if (spare.length < MAX_SPARE) spare.push(this.#buffer);
+    };
+    // Nobody writes from the buffer, and once the guest's side is closed nobody reads into it.
+    if (this.#guest.closed) keep();
+    else this.#guest.once("close", keep);
+    this.#guest.destroy();
   }
 }

@@ -23,6 +23,8 @@ export interface VsockDaemon extends Daemon {
 
 const SOCKET = "vhost.sock";
 const HOST_SOCKET = "host.sock";
+/** Its receive window per connection: what a guest may send before it must wait for credit. 64 KiB unless told. */
+const WINDOW = 262_144;
 
 /** @throws DaemonError when it is not installed or does not start */
 export async function startVhostDeviceVsock(options: VhostDeviceVsockOptions): Promise<VsockDaemon> {
@@ -39,6 +41,7 @@ export async function startVhostDeviceVsock(options: VhostDeviceVsockOptions): P
       `--guest-cid=${options.guestCid}`,
       `--socket=${folder}/${SOCKET}`,
       `--uds-path=${hostSocket(folder)}`,
+      `--tx-buffer-size=${WINDOW}`,
     ],
     ...(options.log === undefined ? {} : { log: options.log }),
   });
