@@ -20,6 +20,8 @@ const loads: readonly (Load & { readonly name: string })[] = [
 ];
 
 const { values: options } = parseArgs({
+  // pnpm hands a `--` on.
+  args: process.argv.slice(2).filter((argument) => argument !== "--"),
   options: {
     json: { type: "boolean", default: false },
     rounds: { type: "string", default: "5" },
