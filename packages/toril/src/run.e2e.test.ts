@@ -167,6 +167,22 @@ describe.each(MACHINES)("%s machine", (machine) => {
     expect(await cli.signal("SIGTERM")).toMatchObject({ code: 130, signal: null });
   });
 
+  test("the same signal again at once is an echo of the first: a terminal signals the whole group, and npm hands it on", async () => {
+    const path = program(
+      "leaves.ts",
+      `export async function main(sys: any): Promise<void> {
+         sys.log.info("begun");
+         while (!sys.stopping.aborted) await sys.threads.sleep(10);
+         await sys.threads.sleep(300);
+       }`,
+    );
+    const cli = new Cli(["run", path, "--machine", machine]);
+    await cli.printed("stderr", /begun/);
+    cli.process.kill("SIGINT");
+    await cli.printed("stderr", /SIGINT: stopping/);
+    expect(await cli.signal("SIGINT")).toMatchObject({ code: 0, signal: null });
+  });
+
   test("--stats has what the program reports; --json puts it on stdout as one document", async () => {
     const path = program(
       "reports.ts",

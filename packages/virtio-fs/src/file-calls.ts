@@ -56,7 +56,8 @@ export interface DirectoryEntry {
   /** The name's own bytes, for calls. */
   readonly rawName: Uint8Array;
   readonly type: FileType | "unknown";
-  readonly inode: bigint;
+  /** `undefined` when the device does not say so without a lookup: ask for `plus`, or stat. */
+  readonly inode: bigint | undefined;
   /** With `plus`: what stat would say. */
   readonly stat?: FileStat;
 }

@@ -92,12 +92,18 @@ function run(appliance: string, args: readonly string[], flags: RunFlags, contex
   });
 }
 
-/** @throws CommandError when there is no such file */
+const MODULE = /\.[cm]?[jt]s$/;
+
+/** @throws CommandError when there is no such file, or it is no module */
 function moduleUrl(appliance: string): URL {
   const path = resolve(appliance);
   try {
-    if (statSync(path).isFile()) return pathToFileURL(path);
+    if (statSync(path).isFile()) {
+      if (MODULE.test(path)) return pathToFileURL(path);
+      throw new CommandError(`${appliance} is no module: name a .ts, .mts, .js or .mjs file that exports main(sys)`);
+    }
   } catch (error) {
+    if (error instanceof CommandError) throw error;
     throw new CommandError(`no program at ${appliance}: name a module that exports main(sys)`, { cause: error });
   }
   throw new CommandError(`${appliance} is a directory: name a module that exports main(sys)`);

@@ -20,6 +20,8 @@ type Cancel = Cancellation | undefined;
 const READDIR_SIZE: number = Math.min(32_768, BUFFER_LIMIT);
 /** More names than this in one directory are an error: an endless directory must not take all memory. */
 const MAX_ENTRIES = 1 << 20;
+/** FUSE_UNKNOWN_INO, libfuse's word for "look it up": what a device says that does not know without a lookup. */
+const UNKNOWN_INODE = 0xffff_ffff;
 
 export interface DirectoryReaderOptions {
   readonly engine: RequestEngine;
@@ -132,7 +134,7 @@ export class DirectoryReader {
         name: decode(name),
         rawName: toBytes(name),
         type: stat?.type ?? fileType(reader.type & 0xf) ?? "unknown",
-        inode: stat?.inode ?? opaqueToBigInt(reader.inode),
+        inode: stat?.inode ?? inodeOf(reader.inode),
         ...(stat === undefined ? {} : { stat }),
       });
     }
@@ -155,4 +157,8 @@ export class DirectoryReader {
     }
     return complete;
   }
+}
+
+function inodeOf(id: Opaque64): bigint | undefined {
+  return id.low === UNKNOWN_INODE && id.high === 0 ? undefined : opaqueToBigInt(id);
 }
