@@ -1,7 +1,9 @@
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { createServer, Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Client, GuestProgram, guestListen, pattern, startGuest, type TestGuest, until } from "../testing/guest.ts";
 
+import { Connections, reset } from "./connections.ts";
 import { TcpForward, type TcpForwardOptions } from "./tcp-forward.ts";
 
 // A machine that is busy takes its time; nothing here depends on how much.
@@ -200,4 +202,33 @@ describe("the forward itself", () => {
     await until(() => client.state === "reset" && program.closed !== undefined);
     expect(forward.connections).toBe(0);
   });
+});
+
+test("regression: a connection that is reset a second time, before the first is done, ends all the same", async () => {
+  const server = createServer({ allowHalfOpen: true });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const accepted = once(server, "connection");
+  const client = new Client({ host: "127.0.0.1", port });
+  const [socket] = (await accepted) as [Socket];
+  const connections = new Connections();
+  connections.add(socket);
+  socket.on("error", () => {});
+  reset(socket);
+  // As when the client has gone meanwhile: Node cannot say any more who the peer was.
+  Object.defineProperty(socket, "remoteFamily", { value: undefined });
+  reset(socket);
+  await connections.end({});
+  await until(() => client.state === "reset" || client.state === "closed");
+  await new Promise((resolve) => server.close(resolve));
+});
+
+test("regression: a socket whose reset fails is not waited for", async () => {
+  const connections = new Connections();
+  const socket = new Socket();
+  socket.on("error", () => {});
+  connections.add(socket);
+  socket.emit("error", Object.assign(new Error("reset EINVAL"), { syscall: "reset" }));
+  await connections.end({});
+  expect(connections.size).toBe(0);
 });
