@@ -10,6 +10,7 @@ const turbo = ["turbo", "run", "--continue=always", "--log-order=grouped"];
 const steps = {
   lint: ["biome", "check", "--error-on-warnings"],
   layering: ["turbo", "boundaries"],
+  unused: ["knip", "--no-progress"],
   typecheck: [...turbo, "--output-logs=errors-only", "typecheck"],
   // Two cores: two packages at a time, each with one test process (which may start worker threads).
   tests: [...turbo, "--output-logs=new-only", "--concurrency=2", "test"],

@@ -30,12 +30,12 @@ export interface VhostUserOptions {
 }
 
 /** Who serves the files. `own` and `spawn` serve the machine's directory. */
-export type FilesSource =
+type FilesSource =
   | { readonly kind: "none" | "own" | "spawn" }
   | ({ readonly kind: "back-end" } & Required<FilesBackEnd>);
 
 /** Who serves the network. */
-export type VsockSource =
+type VsockSource =
   | { readonly kind: "own" | "spawn" }
   | { readonly kind: "back-end"; readonly socket: string; readonly uds: string | undefined };
 
