@@ -16,10 +16,15 @@ export class Connections {
 
   add(socket: Socket): void {
     this.#sockets.add(socket);
-    socket.once("close", () => {
+    const gone = (): void => {
       this.#sockets.delete(socket);
       if (this.#sockets.size > 0) return;
       for (const emptied of this.#emptied.splice(0)) emptied();
+    };
+    socket.once("close", gone);
+    // A reset that fails is all that is heard of a socket: no "close" follows (Node 20 and 24).
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.syscall === "reset") gone();
     });
   }
 
@@ -59,8 +64,21 @@ export function stopped(server: Server): Promise<void> {
   });
 }
 
-/** Ends a connection so that the peer sees it was not in order: TCP's RST. A Unix socket has no such thing. */
+const resetting = new WeakSet<Socket>();
+
+/**
+ * Ends a connection so that the peer sees it was not in order: TCP's RST. A Unix socket has no such thing.
+ *
+ * Node first ends the socket, and resets it when that is done; one that is destroyed in between cannot be reset any more
+ * (uv_tcp_close_reset says EINVAL), and is never closed. So once is enough, and not while it ends.
+ */
 export function reset(socket: Socket): void {
-  if (socket.connecting || socket.remoteFamily === undefined) socket.destroy();
-  else socket.resetAndDestroy();
+  if (resetting.has(socket)) return;
+  const ending = socket.writableEnded && !socket.writableFinished;
+  if (socket.connecting || ending || socket.remoteFamily === undefined) {
+    socket.destroy();
+    return;
+  }
+  resetting.add(socket);
+  socket.resetAndDestroy();
 }
