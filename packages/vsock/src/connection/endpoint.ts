@@ -77,8 +77,8 @@ export type Wish =
   /** The device or the driver on the other side of the rings is gone. */
   | "peer-gone";
 
-/** Packets owed to the peer. SHUTDOWN is not among them: it follows from the state. */
-const Owed = { Request: 1, Response: 2, Rst: 4, CreditReply: 8, CreditRequest: 16 } as const;
+/** Packets owed to the peer. SHUTDOWN follows from the state; only its repetition is owed. */
+const Owed = { Request: 1, Response: 2, Rst: 4, CreditReply: 8, CreditRequest: 16, ShutdownAgain: 32 } as const;
 
 export class Endpoint {
   readonly credit: Credit;
@@ -169,6 +169,11 @@ export class Endpoint {
   /** Lets `take` ask for credit once more: some peers answer, but never tell by themselves. */
   askAgain(): void {
     this.#askedForCredit = false;
+  }
+
+  /** Lets `take` repeat the SHUTDOWN of both directions, as long as the peer has not confirmed it. */
+  tellAgain(): void {
+    if (this.#state.kind === "closing") this.#owed |= Owed.ShutdownAgain;
   }
 
   /** The user has taken `bytes` received bytes. `true` when the peer should hear of it soon: call `take`. */
@@ -322,6 +327,7 @@ export class Endpoint {
         this.#askedForCredit = true;
         break;
       case Op.Shutdown:
+        this.#owed &= ~Owed.ShutdownAgain;
         this.#toldShutdown |= this.#wantedShutdown();
         header.flags = this.#toldShutdown;
         break;
@@ -354,6 +360,7 @@ export class Endpoint {
     if (this.#queued > 0 && limit > 0 && this.#maySend()) return Op.Rw;
     if (updateDue(this.credit)) return Op.CreditUpdate;
     if (this.blockedOnCredit && !this.#askedForCredit) return Op.CreditRequest;
+    if ((this.#owed & Owed.ShutdownAgain) !== 0) return Op.Shutdown;
     return (this.#wantedShutdown() & ~this.#toldShutdown) !== 0 ? Op.Shutdown : 0;
   }
 

@@ -66,6 +66,8 @@ export class Connection implements VsockConnection, TableEntry, TurnTaker {
   timer: Timer | undefined;
   askTimer: Timer | undefined;
   askDelayMs = 0;
+  /** The close timer runs. */
+  closeTimed = false;
   /** When it ran out of credit; -1: it has some. */
   creditStalledAt = -1;
   /** Nobody will read any more: the user has closed it. */

@@ -11,6 +11,8 @@ import type { MutableStats } from "./stats.ts";
 /** Waiting for credit: ask again after this, then after twice as long each time, in milliseconds. */
 const ASK_AGAIN_MS = 20;
 const ASK_AGAIN_MAX_MS = 1280;
+/** A SHUTDOWN that nobody confirms is repeated after this, then after twice as long each time, in milliseconds. */
+const TELL_AGAIN_MS = 10;
 
 /** Who this guest is; may change with TRANSPORT_RESET. */
 export interface Identity {
@@ -101,9 +103,11 @@ export class Connections {
   }
 
   #creditCame(connection: Connection): void {
-    connection.askTimer?.cancel();
-    connection.askTimer = undefined;
-    connection.askDelayMs = 0;
+    if (!connection.closeTimed) {
+      connection.askTimer?.cancel();
+      connection.askTimer = undefined;
+      connection.askDelayMs = 0;
+    }
     this.#endCreditStall(connection);
     if (connection.canWrite()) this.#reporter.announce(connection, News.Writable);
   }
@@ -136,10 +140,26 @@ export class Connections {
     this.#wake();
   }
 
-  startCloseTimer(connection: Connection): void {
-    connection.timer?.cancel();
+  /**
+   * SHUTDOWN was sent, and both directions are over: RST is to confirm it (§5.10.6.5). vhost-device-vsock forgets to when
+   * it still has bytes for its host's side at that moment; told again later, it does. So does any peer that knows the flags
+   * are permanent.
+   */
+  awaitReset(connection: Connection): void {
     const { clock, closeTimeoutMs } = this.#settings;
-    connection.timer = clock.after(closeTimeoutMs, () => this.#timeOut(connection));
+    if (!connection.closeTimed) {
+      connection.closeTimed = true;
+      connection.timer?.cancel();
+      connection.timer = clock.after(closeTimeoutMs, () => this.#timeOut(connection));
+      connection.askDelayMs = TELL_AGAIN_MS / 2;
+    }
+    connection.askTimer?.cancel();
+    connection.askDelayMs = Math.min(ASK_AGAIN_MAX_MS, connection.askDelayMs * 2);
+    connection.askTimer = clock.after(connection.askDelayMs, () => {
+      connection.endpoint.tellAgain();
+      this.settle(connection);
+      this.#wake();
+    });
   }
 
   /** Some peers answer a CREDIT_REQUEST, but do not tell by themselves when their user has read. */

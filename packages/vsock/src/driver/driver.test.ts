@@ -219,6 +219,42 @@ describe("what vhost-device-vsock 0.3 does beside the specification", () => {
     expect([connection.status, connection.readable, names(sent(r))]).toEqual(["established", 0, []]);
   });
 
+  test("a SHUTDOWN that is not confirmed is repeated, ever later, until RST comes or time is up", async () => {
+    const r = await rig({ closeTimeoutMs: 8000 });
+    const connection = await connected(r);
+    connection.trySend(bytes(100));
+    connection.close();
+    expect(names(sent(r))).toEqual(["RW", "SHUTDOWN"]);
+    // The peer goes on to take what it has, and does not think of the end any more.
+    r.device.send({ op: Op.CreditUpdate, srcPort: 7, dstPort: 1000, fwdCnt: 100 });
+    expect(names(sent(r))).toEqual([]);
+    r.clock.advance(10);
+    expect(names(sent(r))).toEqual(["SHUTDOWN"]);
+    r.clock.advance(19);
+    expect(names(sent(r))).toEqual([]);
+    r.clock.advance(1);
+    const [again] = sent(r);
+    expect(again).toMatchObject({ op: Op.Shutdown, flags: 3 });
+    r.device.send({ op: Op.Rst, srcPort: 7, dstPort: 1000 });
+    r.driver.poll();
+    r.clock.advance(8000);
+    expect([connection.status, connection.error, names(sent(r))]).toEqual(["closed", 0, []]);
+  });
+
+  test("without any answer the close timer still counts from the first SHUTDOWN", async () => {
+    const r = await rig({ closeTimeoutMs: 100 });
+    const connection = await connected(r);
+    connection.close();
+    expect(names(sent(r))).toEqual(["SHUTDOWN"]);
+    for (let at = 0; at < 99; at += 9) {
+      r.clock.advance(9);
+      r.driver.poll();
+    }
+    expect(connection.status).toBe("closing");
+    r.clock.advance(1);
+    expect(names(sent(r)).at(-1)).toBe("RST");
+  });
+
   test("an INVALID packet carries credit and nothing else", async () => {
     const r = await rig();
     const connection = await connected(r, 100);

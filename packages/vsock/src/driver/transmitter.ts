@@ -188,7 +188,7 @@ export class Transmitter {
         this.#stats.resetsSent++;
         break;
       case Op.Shutdown:
-        if (connection.endpoint.state.kind === "closing") this.#connections.startCloseTimer(connection);
+        if (connection.endpoint.state.kind === "closing") this.#connections.awaitReset(connection);
         break;
       default:
         break;
