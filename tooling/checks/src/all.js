@@ -36,7 +36,7 @@ const summary = summarize(root);
 // Tests that failed are named above already; a report that is missing although nothing failed is not.
 if (!summary.ok && !failed.includes("tests")) failed.push("reports");
 console.log(`\n== summary (Node ${process.versions.node})`);
-for (const text of summary.details) console.log(text);
+for (const text of [...summary.details, ...summary.failures]) console.log(text);
 console.log(failed.length === 0 ? "every check passed" : `failed: ${failed.join(", ")}`);
 console.log(summary.total);
 if (failed.length > 0) process.exitCode = 1;

@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Totals */
-/** @typedef {{ numPassedTests: number, numFailedTests: number, numPendingTests: number, numTodoTests: number, testResults: { status: string, assertionResults: unknown[] }[] }} VitestReport */
+/** @typedef {{ numPassedTests: number, numFailedTests: number, numPendingTests: number, numTodoTests: number, testResults: { name: string, status: string, message?: string, assertionResults: { status: string, fullName: string, failureMessages?: string[] }[] }[] }} VitestReport */
 
 const PACKAGE_FOLDERS = ["packages", "apps", "tooling"];
 const currentRun = `node${process.versions.node.split(".")[0]}`;
@@ -27,6 +27,21 @@ export function totalsOf(report) {
   };
 }
 
+/**
+ * The names of what failed, each with the first line of why: what a reader of a long log looks for.
+ * @param {VitestReport} report
+ */
+export function failuresOf(report) {
+  return report.testResults.flatMap((file) => {
+    const failed = file.assertionResults.filter(({ status }) => status === "failed");
+    if (file.status === "failed" && file.assertionResults.length === 0)
+      return [`${file.name}: ${firstLine(file.message)}`];
+    return failed.map((one) => `${file.name}: ${one.fullName}: ${firstLine(one.failureMessages?.[0])}`);
+  });
+}
+
+const firstLine = (text = "no message") => text.split("\n", 1)[0];
+
 /** @param {Totals} totals */
 const line = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed, ${skipped} skipped`;
 
@@ -39,15 +54,18 @@ export function clearReports(root, runs = [currentRun]) {
 
 /**
  * @param {string} root with a slash at its end
- * @returns a line per package, the plain total, and whether every package reported and none failed
+ * @returns a line per package, a line per failure, the plain total, and whether every package reported and none failed
  */
 export function summarize(root, runs = [currentRun]) {
   const details = [];
+  const failures = [];
   const sum = { passed: 0, failed: 0, skipped: 0 };
   let complete = true;
   for (const run of runs) {
     for (const name of testedPackages(root)) {
-      const totals = readReport(`${root}${name}/.reports/${reportFile(run)}`);
+      const report = readReport(`${root}${name}/.reports/${reportFile(run)}`);
+      const totals = report && totalsOf(report);
+      if (report !== undefined) failures.push(...failuresOf(report).map((text) => `failed on ${run}: ${text}`));
       details.push(
         `${run} ${name}: ${totals === undefined ? "no report: vitest did not get to its end" : line(totals)}`,
       );
@@ -57,13 +75,16 @@ export function summarize(root, runs = [currentRun]) {
       sum.skipped += totals?.skipped ?? 0;
     }
   }
-  return { details, total: line(sum), ok: complete && sum.failed === 0 };
+  return { details, failures, total: line(sum), ok: complete && sum.failed === 0 };
 }
 
-/** @param {string} path */
+/**
+ * @param {string} path
+ * @returns {VitestReport | undefined}
+ */
 function readReport(path) {
   try {
-    return totalsOf(JSON.parse(readFileSync(path, "utf8")));
+    return JSON.parse(readFileSync(path, "utf8"));
   } catch {
     return undefined;
   }

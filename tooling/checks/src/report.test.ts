@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { clearReports, reportFile, summarize, totalsOf } from "./report.js";
+import { clearReports, failuresOf, reportFile, summarize, totalsOf } from "./report.js";
 
 let root: string;
 beforeEach(() => {
@@ -15,7 +15,20 @@ const report = (passed: number, failed: number, pending: number, todo = 0) => ({
   numFailedTests: failed,
   numPendingTests: pending,
   numTodoTests: todo,
-  testResults: [{ status: failed > 0 ? "failed" : "passed", assertionResults: [{}] }],
+  testResults: [
+    {
+      name: "a.test.ts",
+      status: failed > 0 ? "failed" : "passed",
+      assertionResults: [
+        { status: "passed", fullName: "holds" },
+        ...Array.from({ length: failed }, () => ({
+          status: "failed",
+          fullName: "breaks",
+          failureMessages: ["Error: why\n    at a.test.ts:1"],
+        })),
+      ],
+    },
+  ],
 });
 
 function addPackage(name: string, reports: Record<string, object>, scripts: object = { test: "vitest run" }): void {
@@ -43,8 +56,15 @@ it("adds up several runs", () => {
 });
 
 it("counts a test file that could not be loaded as a failure", () => {
-  const broken = { ...report(0, 0, 0), testResults: [{ status: "failed", assertionResults: [] }] };
+  const file = { name: "b.test.ts", status: "failed", message: "no such module", assertionResults: [] };
+  const broken = { ...report(0, 0, 0), testResults: [file] };
+  expect(failuresOf(broken)).toEqual(["b.test.ts: no such module"]);
   expect(totalsOf(broken)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+});
+
+it("names what failed, with the first line of why", () => {
+  addPackage("packages/a", { node20: report(3, 1, 0) });
+  expect(summarize(root, ["node20"]).failures).toEqual(["failed on node20: a.test.ts: breaks: Error: why"]);
 });
 
 it("does not take a missing report for success", () => {

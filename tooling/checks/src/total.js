@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { summarize } from "./report.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
-const { ok, total } = summarize(root, process.argv.slice(2));
+const { ok, failures, total } = summarize(root, process.argv.slice(2));
+for (const text of failures) console.log(text);
 console.log(total);
 if (!ok) process.exitCode = 1;

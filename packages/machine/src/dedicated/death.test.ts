@@ -18,7 +18,8 @@ const path = "/file";
 describe("a core that dies", () => {
   it("killed while idle: reported, the program has failed, clients are cut off, the machine stops", async () => {
     const { machine, kill, find } = await bootDedicated(options());
-    const { ended } = await machine.start(program("echoes"));
+    const { ready, ended } = await machine.start(program("echoes"));
+    await ready;
     const { port } = await machine.forward({ port: 0, guestPort: 7 });
     const socket = await client(port);
     await echo(socket, "alive");
@@ -34,7 +35,8 @@ describe("a core that dies", () => {
 
   it("killed in the middle of requests: both devices let go", async () => {
     const { machine, kill } = await bootDedicated(options());
-    const { ended } = await machine.start(program("pours", { path }));
+    const { ready, ended } = await machine.start(program("pours", { path }));
+    await ready;
     const { port } = await machine.forward({ port: 0, guestPort: 7 });
     const socket = await client(port);
     socket.resume();
@@ -91,7 +93,8 @@ describe("a core that dies", () => {
 describe("a device thread that dies", () => {
   it("the vsock device's: clients are cut off, calls of the program fail, forwards say so", async () => {
     const { machine, kill, find } = await bootDedicated(options());
-    const { ended } = await machine.start(program("echoes"));
+    const { ready, ended } = await machine.start(program("echoes"));
+    await ready;
     const forward = await machine.forward({ port: 0, guestPort: 7 });
     const socket = await client(forward.port);
     await echo(socket, "alive");
@@ -107,7 +110,8 @@ describe("a device thread that dies", () => {
 
   it("the vsock device's, in the middle of a transfer", async () => {
     const { machine, kill } = await bootDedicated(options());
-    const { ended } = await machine.start(program("pours", { path }));
+    const { ready, ended } = await machine.start(program("pours", { path }));
+    await ready;
     const { port } = await machine.forward({ port: 0, guestPort: 7 });
     const socket = await client(port);
     socket.resume();
