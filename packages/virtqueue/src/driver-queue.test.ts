@@ -1,5 +1,6 @@
 import { GuestMemory, guestAddress } from "@toril/memory";
 import { describe, expect, it } from "vitest";
+import { SplitDeviceQueue } from "./device-queue.ts";
 import { SplitDriverQueue } from "./driver-queue.ts";
 import { layoutAt } from "./queue-layout.ts";
 import { createQueuePair, ScriptedDevice } from "./testing/index.ts";
@@ -377,5 +378,35 @@ describe("§2.1: reset", () => {
     expect(driver.publish()).toBe(true);
     fresh.use(fresh.takeAvailable()[0] ?? -1, 9);
     expect([driver.poll(), driver.usedLength]).toEqual(["c", 9]);
+  });
+});
+
+describe("startIndex: rings that start elsewhere", () => {
+  it("serves a device that starts there, across the wrap, and starts at 0 after a reset", () => {
+    const memory = GuestMemory.allocate({ size: 65_536 });
+    const layout = layoutAt(guestAddress(0x1000), SIZE);
+    const driver = new SplitDriverQueue<number>({ memory, layout, eventIdx: true, startIndex: 65_535 });
+    const device = new SplitDeviceQueue({ memory, layout, eventIdx: true, indirect: false, startIndex: 65_535 });
+    const chain = device.createChain();
+    expect([driver.inFlight, driver.poll(), device.next(chain)]).toEqual([0, undefined, false]);
+    for (let token = 0; token < 3; token++) {
+      driver.beginChain(1);
+      driver.addReadable(BUFFER, 1);
+      driver.endChain(token);
+      // Fresh rings ask for the first notification; nobody asks again here.
+      expect([driver.publish(), driver.inFlight, device.next(chain)]).toEqual([token === 0, 1, true]);
+      device.complete(chain.head, 0);
+      expect([device.publish(), driver.poll()]).toEqual([token === 0, token]);
+    }
+    expect(new ScriptedDevice(memory, layout).readAvailableIndex()).toBe(2);
+    driver.reset();
+    expect(new ScriptedDevice(memory, layout).readAvailableIndex()).toBe(0);
+    expect(driver.poll()).toBeUndefined();
+  });
+
+  it.each([-1, 65_536, 0.5])("refuses %d", (startIndex) => {
+    const memory = GuestMemory.allocate({ size: 65_536 });
+    const layout = layoutAt(guestAddress(0x1000), SIZE);
+    expect(() => new SplitDriverQueue({ memory, layout, eventIdx: false, startIndex })).toThrow(RangeError);
   });
 });

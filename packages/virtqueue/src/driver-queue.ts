@@ -39,6 +39,11 @@ export interface SplitDriverQueueOptions {
   readonly eventIdx: boolean;
   /** Only when VIRTIO_F_INDIRECT_DESC (28) was negotiated: a chain of several segments then takes one descriptor. */
   readonly indirect?: IndirectOptions;
+  /**
+   * Where the rings start: 0 unless told, and after every reset (§2.7.6, §2.7.8). Another value is for a device that
+   * takes it too (`SplitDeviceQueueOptions.startIndex`), and lets a test reach the wrap of the indices at once.
+   */
+  readonly startIndex?: number;
 }
 
 /** §2.7.5.2: "MUST NOT add a descriptor chain longer than 2^32 bytes in total". */
@@ -87,10 +92,12 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
 
   /**
    * Zeroes the rings: make the queue before the device is told where they are.
-   * @throws RangeError when the layout does not lie in memory as §2.7 asks, or the indirect tables do not fit.
+   * @throws RangeError when the layout does not lie in memory as §2.7 asks, the indirect tables do not fit, or
+   * `startIndex` is no 16-bit number.
    */
-  constructor({ memory, layout, eventIdx, indirect }: SplitDriverQueueOptions) {
+  constructor({ memory, layout, eventIdx, indirect, startIndex = 0 }: SplitDriverQueueOptions) {
     assertQueueSize(layout.size);
+    if (startIndex !== (startIndex & 0xffff)) throw new RangeError(`start index ${startIndex}: give 0 to 65,535`);
     this.size = layout.size;
     this.memory = memory;
     this.#eventIdx = eventIdx;
@@ -100,13 +107,14 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     this.#availableEntries = this.#available.entries;
     this.#used = new UsedRing(memory, layout.usedRing, layout.size);
     this.#usedElements = this.#used.elements;
-    this.#notifications = new NotificationSwitch(this.#available, eventIdx, 0);
+    this.#notifications = new NotificationSwitch(this.#available, eventIdx, startIndex);
     this.#indirect = indirect === undefined ? undefined : new IndirectTables(indirect, layout.size);
     this.#regions = new RegionCache(memory);
     this.#shadow = new DriverShadow(layout.size);
     this.#nextSlot = this.#shadow.firstFree;
     this.#lastSlot = this.#shadow.firstFree;
     this.#clearRings();
+    if (startIndex !== 0) this.#startAt(startIndex);
   }
 
   get free(): number {
@@ -287,6 +295,18 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     this.#table.fill(0);
     this.#available.clear();
     this.#used.clear();
+  }
+
+  /** Fresh rings that start at `index`: each side asks to be notified of the entry there, as zeroes ask at 0. */
+  #startAt(index: number): void {
+    this.#nextAvailable = index;
+    this.#publishedAvailable = index;
+    this.#nextUsed = index;
+    this.#seenUsed = index;
+    for (const ring of [this.#available, this.#used]) {
+      ring.storeIndex(index);
+      ring.storeEvent(index);
+    }
   }
 
   /** The caller's bug: the open chain is dropped, as if it had not been begun. */
