@@ -31,6 +31,7 @@ const app = await Application.bootstrap({
   disableGit: true,
   sourceLinkTemplate: "{path}#L{line}",
   sort: ["source-order"],
+  navigation: { includeFolders: false },
 });
 
 const project = await app.convert();
