@@ -73,6 +73,25 @@ describe("IdlePolicy", () => {
     expect([policy.spinHits, policy.spins, policy.waits]).toEqual([1, 2, 0]);
   });
 
+  it("counts a spin that found nothing once, and time asleep by what ended it", () => {
+    const { policy } = create();
+    while (policy.spin()) {
+      // nothing comes
+    }
+    expect(policy.spin()).toBe(false);
+    policy.worked(); // what came after the budget is no hit
+    policy.waited(2, "rung");
+    policy.waited(3, "timer");
+    expect(policy.stats).toMatchObject({
+      spinHits: 0,
+      spinMisses: 1,
+      waits: 2,
+      rungWakeUps: 1,
+      timerWakeUps: 1,
+      sleptMs: 5,
+    });
+  });
+
   it("never spins with NO_SPIN", () => {
     const policy = new IdlePolicy(NO_SPIN, () => 0);
     policy.waited(0, "rung");

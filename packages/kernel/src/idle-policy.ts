@@ -19,6 +19,21 @@ export const ADAPTIVE_SPIN: SpinLimits = { startMs: 0.01, capMs: 0.1 };
 /** Goes to sleep at once: for tests, and machines with fewer processors than cores. */
 export const NO_SPIN: SpinLimits = { startMs: 0, capMs: 0 };
 
+/** How a loop has idled so far: counts that only grow. */
+export interface IdleStats {
+  /** Turns spent spinning. */
+  readonly spins: number;
+  /** Spins that found work before their budget ended, and those that did not. */
+  readonly spinHits: number;
+  readonly spinMisses: number;
+  /** Waits on the doorbell that have ended: woken by a ring, or because a timer fell due. */
+  readonly waits: number;
+  readonly rungWakeUps: number;
+  readonly timerWakeUps: number;
+  /** Milliseconds in those waits. */
+  readonly sleptMs: number;
+}
+
 /** What a turn without work costs before it was measured, and the range in which a measurement is believed. */
 const FIRST_GUESS_MS = 0.000_4;
 const MIN_TURN_MS = 0.000_05;
@@ -29,21 +44,30 @@ export class IdlePolicy {
   readonly #now: () => number;
   #budgetMs: number;
   #turnMs = FIRST_GUESS_MS;
-  /** Turns of the present spin, how many it may take, and when it began. */
+  /** Turns of the present spin (one more than allowed once it has failed), how many it may take, and when it began. */
   #spent = 0;
   #allowed = 0;
   #began = 0;
   /** Turns spent spinning, and waits on the doorbell, since the start. */
   spins = 0;
   waits = 0;
-  /** Spins that found work before their budget ended. */
+  /** Spins that found work before their budget ended, and those that did not. */
   spinHits = 0;
+  spinMisses = 0;
+  timerWakeUps = 0;
+  sleptMs = 0;
 
   /** @param now milliseconds that never go back. */
   constructor(limits: SpinLimits, now: () => number) {
     this.#limits = limits;
     this.#now = now;
     this.#budgetMs = limits.startMs;
+  }
+
+  /** A copy of the counters, as plain data. */
+  get stats(): IdleStats {
+    const { spins, spinHits, spinMisses, waits, timerWakeUps, sleptMs } = this;
+    return { spins, spinHits, spinMisses, waits, rungWakeUps: waits - timerWakeUps, timerWakeUps, sleptMs };
   }
 
   /** Milliseconds that the next spin may take. */
@@ -54,8 +78,8 @@ export class IdlePolicy {
   /** A turn made progress. */
   worked(): void {
     if (this.#spent === 0) return;
+    if (this.#spent <= this.#allowed) this.spinHits++;
     this.#spent = 0;
-    this.spinHits++;
   }
 
   /** A turn made none: `true` to take another one, `false` to go and wait. */
@@ -64,8 +88,12 @@ export class IdlePolicy {
     if (this.#spent === 0) {
       this.#allowed = Math.max(1, Math.round(this.#budgetMs / this.#turnMs));
       this.#began = this.#now();
-    } else if (this.#spent >= this.#allowed) {
+    } else if (this.#spent > this.#allowed) {
+      return false; // the budget is spent, and that is counted already
+    } else if (this.#spent === this.#allowed) {
       this.#learn((this.#now() - this.#began) / this.#spent);
+      this.#spent++;
+      this.spinMisses++;
       return false;
     }
     this.#spent++;
@@ -76,8 +104,12 @@ export class IdlePolicy {
   /** A wait has ended: by a ring, or because a timer fell due (which says nothing about peers). */
   waited(milliseconds: number, cause: "rung" | "timer"): void {
     this.waits++;
+    this.sleptMs += milliseconds;
     this.#spent = 0;
-    if (cause === "timer") return;
+    if (cause === "timer") {
+      this.timerWakeUps++;
+      return;
+    }
     const { startMs, capMs } = this.#limits;
     this.#budgetMs = milliseconds > capMs ? 0 : Math.min(capMs, Math.max(startMs, this.#budgetMs * 2));
   }

@@ -31,7 +31,7 @@ export type { DedicatedDevice } from "./dedicated.ts";
 export { type DeterministicOptions, type RunOutcome, runDeterministic, VirtualTime } from "./deterministic-loop.ts";
 export { type ExclusiveLoopOptions, runExclusive } from "./exclusive-loop.ts";
 export { type HostedLoopOptions, type HostLoop, type RunningLoop, runHosted } from "./hosted-loop.ts";
-export { ADAPTIVE_SPIN, IdlePolicy, NO_SPIN, type SpinLimits } from "./idle-policy.ts";
+export { ADAPTIVE_SPIN, IdlePolicy, type IdleStats, NO_SPIN, type SpinLimits } from "./idle-policy.ts";
 export { type ModuleLoader, RemoteThreads } from "./remote-threads.ts";
 export { SeededRandom } from "./random.ts";
 export type {

@@ -97,12 +97,11 @@ export class InlineHardware implements Hardware {
   }
 
   async stats(): Promise<MachineStats["parts"]> {
-    const { spins, spinHits, waits } = this.#loop.idle;
     const notifications = this.#hosts.reduce((sum, host) => sum + host.stats.notifications, 0);
     const interrupts = this.#hosts.reduce((sum, host) => sum + host.stats.interrupts, 0);
     return {
       ...this.#guest.stats(),
-      loop: { spins, spinHits, waits },
+      loop: { ...this.#loop.idle.stats },
       transport: { notifications, interrupts },
       "vsock device": statGroup(this.#vsock.stats),
       ...(this.#files === undefined ? {} : { "file device": statGroup(this.#files.device.stats) }),

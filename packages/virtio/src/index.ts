@@ -15,7 +15,7 @@ export {
   initializeDevice,
   type QueueRequest,
 } from "./initialize-device.ts";
-export { InitializedDevice } from "./initialized-device.ts";
+export { InitializedDevice, type NotificationCount } from "./initialized-device.ts";
 export { InterruptFlags } from "./interrupt-flags.ts";
 export type { FeatureWishes } from "./negotiation.ts";
 export { type StatusStep, statusStep } from "./status-machine.ts";

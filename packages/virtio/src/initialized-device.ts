@@ -9,6 +9,12 @@ import { VirtioError } from "./virtio-error.ts";
 /** How often config space may change while it is read before that is the device's fault. */
 const MAX_CONFIG_READS = 64;
 
+/** Available buffer notifications of one queue: those that the device asked for, and those it did not want. */
+export interface NotificationCount {
+  sent: number;
+  suppressed: number;
+}
+
 interface Parts<Token> {
   readonly transport: Transport;
   readonly features: bigint;
@@ -27,9 +33,8 @@ export class InitializedDevice<Token> {
   readonly #rings: readonly DmaBuffer[];
   /** `starting`: DRIVER_OK is not set yet, notifications are held back. */
   #phase: "starting" | "live" | "ended" = "starting";
-  /** Notifications that the device asked for, and those it did not want. */
-  notificationsSent = 0;
-  notificationsSuppressed = 0;
+  /** By the queue's place in `queues`. They only grow. */
+  readonly notifications: readonly NotificationCount[];
 
   /** Made by `initializeDevice`. */
   constructor(parts: Parts<Token>) {
@@ -38,6 +43,15 @@ export class InitializedDevice<Token> {
     this.queues = parts.queues;
     this.#indices = parts.indices;
     this.#rings = parts.rings;
+    this.notifications = parts.queues.map(() => ({ sent: 0, suppressed: 0 }));
+  }
+
+  get notificationsSent(): number {
+    return this.notifications.reduce((sum, { sent }) => sum + sent, 0);
+  }
+
+  get notificationsSuppressed(): number {
+    return this.notifications.reduce((sum, { suppressed }) => sum + suppressed, 0);
   }
 
   /** Whether a feature was negotiated; `bit` is a number such as `Feature.EVENT_IDX`. */
@@ -59,11 +73,12 @@ export class InitializedDevice<Token> {
   publish(position: number): void {
     const queue = this.queues[position];
     const index = this.#indices[position];
-    if (queue === undefined || index === undefined || this.#phase === "ended") return;
+    const count = this.notifications[position];
+    if (queue === undefined || index === undefined || count === undefined || this.#phase === "ended") return;
     if (!queue.publish()) {
-      this.notificationsSuppressed++;
+      count.suppressed++;
     } else if (this.#phase === "live") {
-      this.notificationsSent++;
+      count.sent++;
       this.transport.notify(index);
     }
   }
@@ -76,8 +91,9 @@ export class InitializedDevice<Token> {
     this.#phase = "live";
     this.queues.forEach((queue, position) => {
       const index = this.#indices[position];
-      if (index === undefined || queue.inFlight === 0) return;
-      this.notificationsSent++;
+      const count = this.notifications[position];
+      if (index === undefined || count === undefined || queue.inFlight === 0) return;
+      count.sent++;
       this.transport.notify(index);
     });
   }

@@ -10,8 +10,8 @@ export type {
   TxPath,
   VsockConnection,
   VsockDriver,
-  VsockDriverStats,
   VsockListener,
 } from "./driver/api.ts";
 export { createVsockDriver } from "./driver/create.ts";
 export type { VsockDriverOptions } from "./driver/options.ts";
+export type { VsockDriverStats } from "./driver/stats.ts";

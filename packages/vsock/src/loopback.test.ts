@@ -121,3 +121,67 @@ test("§5.10.6.5: nobody listens: ECONNREFUSED on either side", async () => {
   expect(connection.error).toBe(Errno.ECONNREFUSED);
   expect(errors).toEqual([Errno.ECONNREFUSED]);
 });
+
+test("counters of both ends agree, packet by packet and byte by byte", async () => {
+  const { driver, device, settle } = await createLoopback({ driver: { txPath: "two-copy" } });
+  device.listen(port(7), echo);
+  const connection = driver.connect({ cid: HOST_CID, port: port(7) });
+  settle();
+  const target = new Uint8Array(60_000);
+  for (let round = 0; round < 20; round++) {
+    for (let half = 0; half < 2; half++) {
+      expect(connection.trySend(pattern(25_000))).toBe(25_000);
+      connection.flush(); // the second one finds a device that knows already
+    }
+    settle();
+    for (let left = 50_000; left > 0; ) left -= connection.tryRecv(target);
+    settle();
+  }
+  connection.close();
+  settle();
+  const guest = driver.stats;
+  const host = device.stats;
+  expect(guest.txOps).toEqual(host.opsFromGuest);
+  expect(guest.rxOps).toEqual(host.opsToGuest);
+  expect(guest.txOps).toMatchObject({ request: 1, shutdown: 1, other: 0 });
+  expect(guest.rxOps).toMatchObject({ response: 1, reset: 1 });
+  const total = (ops: object): number => Object.values(ops).reduce((sum: number, count: number) => sum + count, 0);
+  expect([total(guest.txOps), total(guest.rxOps)]).toEqual([guest.txPackets, guest.rxPackets]);
+  expect([host.packetsFromGuest, host.packetsToGuest]).toEqual([guest.txPackets, guest.rxPackets]);
+  expect(guest.txCopied).toEqual({
+    ...{ userToPacket: 1_000_000, packetToRing: 1_000_000 },
+    ...{ header: 44 * guest.txPackets, headerToRing: 44 * guest.txOps.data },
+  });
+  expect(guest.rxCopied).toEqual({ toUser: 1_000_000, toPrivate: 0 });
+  expect(host.bytesCopiedToGuest).toBe(1_000_000);
+  expect(host.headerBytesToGuest).toBe(44 * guest.rxPackets);
+  expect(host.bytesInPlace + host.bytesCopiedToHost).toBe(1_000_000);
+  const { rx, tx, event } = guest.notifications;
+  expect(rx.sent + tx.sent + event.sent).toBe(guest.notificationsSent);
+  expect(tx.suppressed).toBeGreaterThan(0);
+  const { interrupts } = host;
+  expect(interrupts.rx.sent + interrupts.tx.sent).toBe(host.interruptsSent);
+});
+
+test("waits for credit and for the guest's buffers are counted at both ends", async () => {
+  const { driver, device, clock, settle } = await createLoopback({ driver: { bufAlloc: 8000, rxBuffers: 2 } });
+  let stream: GuestStream | undefined;
+  device.listen(port(7), (opened) => {
+    stream = opened;
+    return { data: (chunk) => chunk.release(), end() {}, drain() {}, closed() {} };
+  });
+  const connection = driver.connect({ cid: HOST_CID, port: port(7) });
+  settle();
+  stream?.write(pattern(8500));
+  settle();
+  clock?.advance(7);
+  expect(device.stats.waits.credit.count).toBe(1);
+  const target = new Uint8Array(9000);
+  expect(connection.tryRecv(target)).toBe(8000);
+  settle();
+  expect(device.stats.waits.credit).toEqual({ count: 1, ms: 7 });
+  expect(connection.tryRecv(target)).toBe(500);
+  for (let i = 0; i < 8; i++) stream?.write(pattern(50)); // more packets than buffers, before the guest looks
+  settle();
+  expect(device.stats.waits.buffers.count).toBeGreaterThan(0);
+});

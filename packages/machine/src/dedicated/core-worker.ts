@@ -83,10 +83,8 @@ function attach(part: DevicePart, name: string): RegisterTransport {
 
 async function serve(request: Request): Promise<unknown> {
   switch (request.kind) {
-    case "stats": {
-      const { spins, spinHits, waits } = loop.idle;
-      return { ...guest.stats(), [`loop of core ${plan.core}`]: { spins, spinHits, waits } };
-    }
+    case "stats":
+      return { ...guest.stats(), [`loop of core ${plan.core}`]: { ...loop.idle.stats } };
     case "request-stop":
       return guest.requestStop();
     case "shut-down":

@@ -80,10 +80,8 @@ function makeDevice(): Served {
 
 async function serve(request: Request, { name, vsock, stats, letGo }: Served, host: DeviceHost): Promise<unknown> {
   switch (request.kind) {
-    case "stats": {
-      const { spins, spinHits, waits } = loop.idle;
-      return { [name]: { ...statGroup(stats()), ...host.stats, loop: { spins, spinHits, waits } } };
-    }
+    case "stats":
+      return { [name]: { ...statGroup(stats()), ...host.stats, loop: { ...loop.idle.stats } } };
     case "forward": {
       if (vsock === undefined) throw new TypeError("only the vsock device forwards ports");
       const { forward, face } = await openForward(vsock, request.options, log);

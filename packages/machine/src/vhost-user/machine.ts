@@ -3,7 +3,7 @@
  * example; or one of them our own, beside the guest. Guest memory is a memfd that all of them map. The core shares Node's
  * event loop and sleeps in it: the devices' interrupts are eventfds there.
  */
-import { LocalBell, type RunningLoop, runHosted } from "@toril/kernel";
+import { ADAPTIVE_SPIN, LocalBell, type RunningLoop, runHosted } from "@toril/kernel";
 import { guestAddress } from "@toril/memory";
 import { MemfdMemory } from "@toril/vhost-user";
 import type { Hardware } from "../booted-machine.ts";
@@ -45,7 +45,7 @@ export class VhostUserHardware implements Hardware {
       log,
     });
     this.#own = new OwnDevices(this.#guest.core, memory, log);
-    this.#loop = runHosted(this.#guest.core, { host: nodeLoop });
+    this.#loop = runHosted(this.#guest.core, { host: nodeLoop, spin: ADAPTIVE_SPIN });
   }
 
   /** @throws VhostUserMachineError; HostDirectoryError when the directory cannot be served */
@@ -109,10 +109,9 @@ export class VhostUserHardware implements Hardware {
   }
 
   async stats(): Promise<MachineStats["parts"]> {
-    const { spins, spinHits, waits } = this.#loop.idle;
     return {
       ...this.#guest.stats(),
-      loop: { spins, spinHits, waits },
+      loop: { ...this.#loop.idle.stats },
       transport: this.#own.stats(),
       ...(this.#network === undefined ? {} : { "vsock device": this.#network.stats() }),
       ...(this.#files === undefined ? {} : { "file device": this.#files.stats() }),

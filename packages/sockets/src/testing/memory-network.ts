@@ -13,33 +13,12 @@ import {
   type VsockDriverStats,
   type VsockListener,
 } from "@toril/vsock";
+import { emptyStats } from "@toril/vsock/testing";
 import { MemoryConnection } from "./memory-connection.ts";
 
 const FIRST_EPHEMERAL = 49_152;
 
-const NO_STATS: VsockDriverStats = {
-  txPackets: 0,
-  rxPackets: 0,
-  txPayloadBytes: 0,
-  rxPayloadBytes: 0,
-  txCopied: { userToPacket: 0, packetToRing: 0, header: 0 },
-  rxCopied: { toUser: 0, toPrivate: 0 },
-  zeroCopySends: 0,
-  zeroCopyFallbacks: 0,
-  coalescedWrites: 0,
-  notificationsSent: 0,
-  notificationsSuppressed: 0,
-  creditUpdatesSent: 0,
-  creditRequestsSent: 0,
-  creditStalls: 0,
-  creditStallMs: 0,
-  ringFullStalls: 0,
-  ringFullMs: 0,
-  resetsSent: 0,
-  resetsReceived: 0,
-  connectionsOpened: 0,
-  connectionsOpen: 0,
-};
+const NO_STATS: VsockDriverStats = emptyStats();
 
 export class MemoryNetwork {
   readonly #drivers = new Map<number, MemoryDriver>();

@@ -5,6 +5,7 @@ import { Endpoint, Signal } from "../connection/endpoint.ts";
 import type { OwedResets } from "../connection/owed-resets.ts";
 import { HEADER_SIZE, PacketHeader, readHeader, readHeaderBytes } from "../wire/header.ts";
 import { Op, SocketType } from "../wire/ops.ts";
+import { countPacket } from "../wire/packet-counts.ts";
 import type { HostHandler, HostPortHandler } from "./api.ts";
 import type { GuestConnections } from "./guest-connections.ts";
 import { HeldHeads } from "./held-heads.ts";
@@ -94,7 +95,7 @@ export class FromGuest {
       this.#giveBack(chain);
       return;
     }
-    if (header.op === Op.Rst) this.#stats.resetsReceived++;
+    countPacket(this.#stats.opsFromGuest, header.op);
     const known = header.type === SocketType.Stream;
     const connection = known ? this.#connections.table.find(header.srcCid, header.srcPort, header.dstPort) : undefined;
     if (connection === undefined) {

@@ -44,6 +44,8 @@ export class GuestConnection implements GuestStream, TableEntry, TurnTaker, Inbo
   askTimer: Timer | undefined;
   askDelayMs = 0;
   counted = false;
+  /** When it ran out of credit; -1: it has some, or nothing to send. */
+  creditStalledAt = -1;
   #wantsDrain = false;
   /** `closed` was called: nothing follows. */
   #told = false;

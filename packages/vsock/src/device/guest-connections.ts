@@ -91,6 +91,10 @@ export class GuestConnections implements GuestConnectionOwner {
 
   changed(connection: GuestConnection): void {
     this.forgetFinished(connection);
+    if (connection.creditStalledAt < 0 && connection.endpoint.blockedOnCredit) {
+      connection.creditStalledAt = this.#settings.clock.now();
+      this.#stats.waits.credit.count++;
+    }
     if (connection.endpoint.wantsToSend) this.senders.add(connection);
     if (connection.calls !== 0) this.#callers.add(connection);
     this.#owner.wake();
@@ -110,6 +114,7 @@ export class GuestConnections implements GuestConnectionOwner {
     if ((signals & Signal.Credit) !== 0) {
       connection.askTimer?.cancel();
       connection.askDelayMs = 0;
+      this.#endCreditStall(connection);
       this.offerDrain(connection);
     }
     if ((signals & Signal.Closed) !== 0) this.#closed(connection);
@@ -125,11 +130,18 @@ export class GuestConnections implements GuestConnectionOwner {
   #closed(connection: GuestConnection): void {
     connection.timer?.cancel();
     connection.askTimer?.cancel();
+    this.#endCreditStall(connection);
     connection.outbound.clear();
     if (connection.counted) this.#stats.connectionsOpen--;
     connection.counted = false;
     this.#lingering.add(connection);
     this.owe(connection, Call.Closed);
+  }
+
+  #endCreditStall(connection: GuestConnection): void {
+    if (connection.creditStalledAt < 0) return;
+    this.#stats.waits.credit.ms += this.#settings.clock.now() - connection.creditStalledAt;
+    connection.creditStalledAt = -1;
   }
 
   countOpened(connection: GuestConnection): void {

@@ -2,6 +2,7 @@
 import type { GuestMemory } from "@toril/memory";
 import type { Chain, DeviceQueue } from "@toril/virtqueue";
 import { HEADER_SIZE, type PacketHeader, writeHeader, writeHeaderBytes } from "../wire/header.ts";
+import { countPacket } from "../wire/packet-counts.ts";
 import type { MutableDeviceStats } from "./stats.ts";
 
 export class RxWriter {
@@ -73,5 +74,7 @@ export class RxWriter {
     this.#offset = 0;
     this.#unpublished++;
     this.#stats.packetsToGuest++;
+    this.#stats.headerBytesToGuest += HEADER_SIZE;
+    countPacket(this.#stats.opsToGuest, header.op);
   }
 }

@@ -1,8 +1,10 @@
 /** The RX ring, from the device's side: packets owed, then data, of one connection after the other, as the guest gives buffers. */
 import type { GuestMemory } from "@toril/memory";
+import type { Clock } from "@toril/virtio/platform";
 import type { DeviceQueue } from "@toril/virtqueue";
 import { HOST_CID } from "../address.ts";
 import type { OwedResets } from "../connection/owed-resets.ts";
+import type { StallClock } from "../connection/stall-clock.ts";
 import { PacketHeader } from "../wire/header.ts";
 import { MAX_PAYLOAD, Op, SocketType } from "../wire/ops.ts";
 import type { GuestConnection } from "./guest-connection.ts";
@@ -17,17 +19,22 @@ export class ToGuest {
   readonly #stats: MutableDeviceStats;
   readonly #connections: GuestConnections;
   readonly #owedResets: OwedResets;
+  readonly #clock: Clock;
   readonly #outgoing = new PacketHeader();
+  readonly #bufferWait: StallClock;
 
   constructor(
     queue: DeviceQueue,
     memory: GuestMemory,
+    clock: Clock,
     stats: MutableDeviceStats,
     connections: GuestConnections,
     owedResets: OwedResets,
   ) {
     this.rx = new RxWriter(queue, memory, stats);
+    this.#bufferWait = stats.waits.buffers;
     this.#queue = queue;
+    this.#clock = clock;
     this.#stats = stats;
     this.#connections = connections;
     this.#owedResets = owedResets;
@@ -45,12 +52,11 @@ export class ToGuest {
 
   sendPackets(): boolean {
     let sent = false;
-    while (this.hasToSend && this.rx.ready) {
+    while (this.hasToSend && this.#haveBuffer()) {
       sent = true;
       if (this.#owedResets.take(this.#outgoing)) {
         this.#outgoing.srcCid = HOST_CID;
         this.rx.end(this.#outgoing);
-        this.#stats.resetsSent++;
         continue;
       }
       const connection = this.#connections.senders.next();
@@ -58,6 +64,14 @@ export class ToGuest {
     }
     if (sent) this.#queue.suppressAvailableNotifications();
     return sent;
+  }
+
+  /** A buffer of the guest's; keeps the account of when there was none. */
+  #haveBuffer(): boolean {
+    const { ready } = this.rx;
+    if (ready) this.#bufferWait.end(this.#clock);
+    else this.#bufferWait.begin(this.#clock);
+    return ready;
   }
 
   /** One packet of one connection. Whether it has another. */
@@ -88,29 +102,16 @@ export class ToGuest {
   }
 
   #controlSent(connection: GuestConnection, op: Op): void {
-    switch (op) {
-      case Op.CreditUpdate:
-        this.#stats.creditUpdatesSent++;
-        break;
-      case Op.CreditRequest:
-        this.#stats.creditRequestsSent++;
-        this.#connections.askAgainLater(connection);
-        break;
-      case Op.Rst:
-        this.#stats.resetsSent++;
-        break;
-      case Op.Shutdown:
-        if (connection.endpoint.state.kind === "closing") this.#connections.startCloseTimer(connection);
-        break;
-      default:
-        break;
+    if (op === Op.CreditRequest) this.#connections.askAgainLater(connection);
+    else if (op === Op.Shutdown && connection.endpoint.state.kind === "closing") {
+      this.#connections.startCloseTimer(connection);
     }
   }
 
   /** Sends what can go at once, unless others are waiting for the guest's buffers. */
   sendNow(connection: GuestConnection): void {
     if (this.#connections.senders.length > 0) return;
-    while (connection.endpoint.wantsToSend && this.rx.ready) {
+    while (connection.endpoint.wantsToSend && this.#haveBuffer()) {
       if (!this.#sendOne(connection)) break;
     }
   }

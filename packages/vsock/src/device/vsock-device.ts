@@ -157,7 +157,8 @@ export class VsockDevice implements Device {
       ...{ tx, connections, owedResets, settings: this.#settings, stats: this.#stats },
       ...{ identity: this.#identity, listeners: this.#listeners },
     });
-    const toGuest = new ToGuest(rx, context.memory, this.#stats, connections, owedResets);
+    const { clock } = this.#settings;
+    const toGuest = new ToGuest(rx, context.memory, clock, this.#stats, connections, owedResets);
     this.#active = { context, tx, rx, fromGuest, toGuest, events, eventChain: events?.createChain() };
     this.#owesTransportReset = false;
   }
@@ -208,22 +209,24 @@ export class VsockDevice implements Device {
     let published = false;
     if (active.fromGuest.hasUnpublished) {
       active.fromGuest.published();
-      this.#interrupt(active, active.tx, QueueIndex.Tx);
+      this.#interrupt(active, active.tx, QueueIndex.Tx, this.#stats.interrupts.tx);
       published = true;
     }
     if (active.toGuest.rx.hasUnpublished) {
       active.toGuest.rx.published();
-      this.#interrupt(active, active.rx, QueueIndex.Rx);
+      this.#interrupt(active, active.rx, QueueIndex.Rx, this.#stats.interrupts.rx);
       published = true;
     }
     return published;
   }
 
-  #interrupt(active: Active, queue: DeviceQueue, index: number): void {
+  #interrupt(active: Active, queue: DeviceQueue, index: number, count: MutableDeviceStats["interrupts"]["rx"]): void {
     if (queue.publish()) {
+      count.sent++;
       this.#stats.interruptsSent++;
       active.context.interrupt(index);
     } else {
+      count.suppressed++;
       this.#stats.interruptsSuppressed++;
     }
   }
@@ -241,7 +244,7 @@ export class VsockDevice implements Device {
     } else {
       active.events.complete(head, 0); // too small for an event: back it goes, the next may do
     }
-    this.#interrupt(active, active.events, QueueIndex.Event);
+    this.#interrupt(active, active.events, QueueIndex.Event, this.#stats.interrupts.event);
     return true;
   }
 }

@@ -7,6 +7,7 @@
 import type { DmaBuffer } from "@toril/memory";
 import type { Pollable } from "@toril/virtio/platform";
 import type { Cid, Port, VsockAddress } from "../address.ts";
+import type { VsockDriverStats } from "./stats.ts";
 
 /**
  * How bytes get from the user to the device.
@@ -91,35 +92,6 @@ export interface VsockListener {
   onAcceptable: (() => void) | undefined;
   /** Refuses new connections and resets those not accepted. */
   close(): void;
-}
-
-/** Counters; plain numbers that only grow, readable at any time. */
-export interface VsockDriverStats {
-  readonly txPackets: number;
-  readonly rxPackets: number;
-  readonly txPayloadBytes: number;
-  readonly rxPayloadBytes: number;
-  /** Bytes copied on the way out, by stage. Headers count with the stage that writes them into guest memory. */
-  readonly txCopied: { readonly userToPacket: number; readonly packetToRing: number; readonly header: number };
-  /** Bytes copied on the way in: to the user's buffer; and to private memory when a receive buffer was wanted back. */
-  readonly rxCopied: { readonly toUser: number; readonly toPrivate: number };
-  readonly zeroCopySends: number;
-  /** Sends on the zero-copy path whose bytes did not lie in guest memory, or were too few to be worth it. */
-  readonly zeroCopyFallbacks: number;
-  readonly coalescedWrites: number;
-  readonly notificationsSent: number;
-  readonly notificationsSuppressed: number;
-  readonly creditUpdatesSent: number;
-  readonly creditRequestsSent: number;
-  /** Times and milliseconds that some connection wanted to send and had no credit / no room in the ring. */
-  readonly creditStalls: number;
-  readonly creditStallMs: number;
-  readonly ringFullStalls: number;
-  readonly ringFullMs: number;
-  readonly resetsSent: number;
-  readonly resetsReceived: number;
-  readonly connectionsOpened: number;
-  readonly connectionsOpen: number;
 }
 
 export interface VsockDriver extends Pollable {

@@ -98,7 +98,7 @@ export class Connections {
     if (endpoint.finished) this.table.remove(connection);
     if (connection.creditStalledAt < 0 && endpoint.blockedOnCredit) {
       connection.creditStalledAt = this.#settings.clock.now();
-      this.#stats.creditStalls++;
+      this.#stats.waits.credit.count++;
     }
   }
 
@@ -114,7 +114,7 @@ export class Connections {
 
   #endCreditStall(connection: Connection): void {
     if (connection.creditStalledAt < 0) return;
-    this.#stats.creditStallMs += this.#settings.clock.now() - connection.creditStalledAt;
+    this.#stats.waits.credit.ms += this.#settings.clock.now() - connection.creditStalledAt;
     connection.creditStalledAt = -1;
   }
 

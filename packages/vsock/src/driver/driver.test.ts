@@ -10,9 +10,10 @@ import { type Cid, HOST_CID, type Port, port } from "../address.ts";
 import { type RawPacket, RawVsockDevice } from "../testing/index.ts";
 import { TRANSPORT_RESET } from "../wire/event.ts";
 import { Op, opName } from "../wire/ops.ts";
-import type { TxPath, VsockConnection, VsockDriver, VsockDriverStats, VsockListener } from "./api.ts";
+import type { TxPath, VsockConnection, VsockDriver, VsockListener } from "./api.ts";
 import { createVsockDriver } from "./create.ts";
 import type { VsockDriverOptions } from "./options.ts";
+import type { VsockDriverStats } from "./stats.ts";
 
 interface Rig {
   readonly device: RawVsockDevice;
@@ -158,7 +159,7 @@ describe("§5.10.6.4 what comes in", () => {
       ["RST", 80, 6],
       ["RST", 81, 3],
     ]);
-    expect(r.driver.stats.resetsReceived).toBe(1);
+    expect(r.driver.stats.rxOps.reset).toBe(1);
   });
 
   test("§5.10.6.2: an unknown type is answered with RST of that type, even for a connection", async () => {
@@ -271,7 +272,7 @@ describe("§5.10.6.1.1 RX is processed even when TX is full", () => {
     const r = await rig({ device: new RawVsockDevice({ queueSize: 8 }) });
     const connection = await connected(r);
     connection.coalesce = false;
-    while (connection.trySend(bytes(1)) > 0 && r.driver.stats.ringFullStalls === 0); // the device takes nothing
+    while (connection.trySend(bytes(1)) > 0 && r.driver.stats.waits.ring.count === 0); // the device takes nothing
     const full = r.driver.stats.txPackets;
     for (let i = 0; i < 1000; i++) {
       r.device.send({ op: Op.Rw, srcPort: 100 + i, dstPort: 9 }, bytes(1)); // strangers
@@ -292,7 +293,7 @@ describe("§5.10.6.1.1 RX is processed even when TX is full", () => {
     const r = await rig({ device: new RawVsockDevice({ queueSize: 4 }) });
     const connection = await connected(r);
     connection.coalesce = false;
-    while (connection.trySend(bytes(1)) > 0 && r.driver.stats.ringFullStalls === 0);
+    while (connection.trySend(bytes(1)) > 0 && r.driver.stats.waits.ring.count === 0);
     for (let i = 0; i < 20; i++) {
       r.device.send({ op: Op.Rw, srcPort: 7, dstPort: 1000 }, bytes(1000, i));
       r.driver.poll();
@@ -550,6 +551,7 @@ describe("the three transmit paths, counted exactly", () => {
       userToPacket: after.userToPacket - before.userToPacket,
       packetToRing: after.packetToRing - before.packetToRing,
       header: after.header - before.header,
+      headerToRing: after.headerToRing - before.headerToRing,
     };
     expect(packets).toHaveLength(1);
     expect(packets[0]?.payload).toEqual(bytes(20_000).subarray(100, 10_100));
@@ -558,19 +560,19 @@ describe("the three transmit paths, counted exactly", () => {
 
   test("two-copy: user → packet → ring buffer", async () => {
     const { packets, returned, copied } = await send("two-copy");
-    expect(copied).toEqual({ userToPacket: 10_000, packetToRing: 10_044, header: 44 });
+    expect(copied).toEqual({ userToPacket: 10_000, packetToRing: 10_000, header: 44, headerToRing: 44 });
     expect([packets[0]?.segments, returned]).toEqual([1, 1]);
   });
 
   test("one-copy: the descriptor points at the packet", async () => {
     const { packets, returned, copied } = await send("one-copy");
-    expect(copied).toEqual({ userToPacket: 10_000, packetToRing: 0, header: 44 });
+    expect(copied).toEqual({ userToPacket: 10_000, packetToRing: 0, header: 44, headerToRing: 0 });
     expect([packets[0]?.segments, returned]).toEqual([1, 1]);
   });
 
   test("zero-copy: header and the user's own buffer", async () => {
     const { r, packets, returned, copied } = await send("zero-copy");
-    expect(copied).toEqual({ userToPacket: 0, packetToRing: 0, header: 44 });
+    expect(copied).toEqual({ userToPacket: 0, packetToRing: 0, header: 44, headerToRing: 0 });
     expect([packets[0]?.segments, returned]).toEqual([2, 1]);
     expect(r.driver.stats.zeroCopySends).toBe(1);
     expect(r.driver.stats.zeroCopyFallbacks).toBe(0);
@@ -688,7 +690,7 @@ describe("lent buffers come back exactly once", () => {
     }
     r.driver.poll();
     expect([fwdCnt, returned()]).toEqual([3_000_000, 1]);
-    expect(r.driver.stats.creditStalls).toBeGreaterThan(40);
+    expect(r.driver.stats.waits.credit.count).toBeGreaterThan(40);
     expect(connection.status).toBe("established");
   });
 });
@@ -711,8 +713,8 @@ describe("exhaustion waits, and loses nothing", () => {
     r.driver.poll();
     expect(writable).toBe(1);
     expect(connection.writable).toBe(100);
-    expect(r.driver.stats.creditStalls).toBe(1);
-    expect(r.driver.stats.creditStallMs).toBe(20);
+    expect(r.driver.stats.waits.credit.count).toBe(1);
+    expect(r.driver.stats.waits.credit.ms).toBe(20);
   });
 
   test("writable === 0 is a promise, too: the peer is asked, and onWritable follows", async () => {
@@ -775,7 +777,7 @@ describe("exhaustion waits, and loses nothing", () => {
     // After what the first had put into the ring before the others came, nobody gets two turns in a row.
     const fair = order.slice(order.lastIndexOf(order[0] ?? 0) === 3 ? 4 : 3);
     for (let i = 1; i < fair.length - 3; i++) expect(fair[i]).not.toBe(fair[i - 1]);
-    expect(r.driver.stats.ringFullStalls).toBeGreaterThan(0);
+    expect(r.driver.stats.waits.ring.count).toBeGreaterThan(0);
   });
 });
 
@@ -855,7 +857,7 @@ describe("a hostile device", () => {
       r.driver.poll();
     }
     expect(r.device.take()).toEqual([]);
-    expect(r.driver.stats.resetsReceived).toBe(2000);
+    expect(r.driver.stats.rxOps.reset).toBe(2000);
   });
 });
 

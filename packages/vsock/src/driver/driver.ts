@@ -14,7 +14,7 @@ import { Endpoint } from "../connection/endpoint.ts";
 import { EphemeralPorts } from "../connection/ephemeral-ports.ts";
 import { CONFIG_SIZE, readGuestCid } from "../wire/config.ts";
 import { QueueIndex } from "../wire/ops.ts";
-import type { VsockDriver, VsockDriverStats } from "./api.ts";
+import type { VsockDriver } from "./api.ts";
 import type { Connection } from "./connection.ts";
 import { Connections, type Identity } from "./connections.ts";
 import type { EventRing } from "./event-ring.ts";
@@ -24,7 +24,7 @@ import type { PacketPool } from "./packet-pool.ts";
 import { Receiver } from "./receiver.ts";
 import { Reporter } from "./reporter.ts";
 import type { RxRing } from "./rx-ring.ts";
-import type { MutableStats } from "./stats.ts";
+import type { MutableStats, VsockDriverStats } from "./stats.ts";
 import type { Token } from "./token.ts";
 import { Transmitter } from "./transmitter.ts";
 import type { TxRing } from "./tx-ring.ts";
@@ -76,6 +76,14 @@ export class Driver implements VsockDriver, ListenerOwner {
     this.#device = device;
     this.#interrupts = parts.interrupts;
     this.#stats = stats;
+    const { notifications } = device;
+    const none = stats.notifications.rx;
+    // The device counts; these are its own counters.
+    stats.notifications = {
+      rx: notifications[RX] ?? none,
+      tx: notifications[TX] ?? none,
+      event: notifications[EVENT] ?? none,
+    };
     this.#rx = rx;
     this.#tx = tx;
     this.#events = parts.events;
@@ -125,8 +133,8 @@ export class Driver implements VsockDriver, ListenerOwner {
   }
 
   get stats(): VsockDriverStats {
-    this.#stats.notificationsSent = this.#device.notificationsSent;
-    this.#stats.notificationsSuppressed = this.#device.notificationsSuppressed;
+    const { notificationsSent, notificationsSuppressed } = this.#device;
+    Object.assign(this.#stats, { notificationsSent, notificationsSuppressed });
     return this.#stats;
   }
 

@@ -5,6 +5,7 @@ import { Endpoint, Signal } from "../connection/endpoint.ts";
 import type { OwedResets } from "../connection/owed-resets.ts";
 import { HEADER_SIZE, PacketHeader, readHeader } from "../wire/header.ts";
 import { Op, SocketType } from "../wire/ops.ts";
+import { countPacket } from "../wire/packet-counts.ts";
 import type { Connection } from "./connection.ts";
 import type { Connections, Identity } from "./connections.ts";
 import type { Listener } from "./listener.ts";
@@ -77,7 +78,7 @@ export class Receiver {
       this.#drop(buffer, "a packet for another CID", header.dstCid);
       return;
     }
-    if (header.op === Op.Rst) this.#stats.resetsReceived++;
+    countPacket(this.#stats.rxOps, header.op);
     const connection =
       header.type === SocketType.Stream
         ? this.#connections.table.find(header.srcCid, header.srcPort, header.dstPort)

@@ -6,6 +6,7 @@ import type { DmaBuffer } from "@toril/memory";
 import type { Timer } from "@toril/virtio/platform";
 import type { DriverQueue } from "@toril/virtqueue";
 import { OwedResets } from "../connection/owed-resets.ts";
+import { StallClock } from "../connection/stall-clock.ts";
 import { Turns } from "../connection/turns.ts";
 import { PacketHeader } from "../wire/header.ts";
 import { MAX_PAYLOAD, Op, SocketType } from "../wire/ops.ts";
@@ -58,7 +59,8 @@ export class Transmitter {
   readonly #outgoing = new PacketHeader();
   #memoryReturned = false;
   #memoryTimer: Timer | undefined;
-  #ringFullSince = -1;
+  readonly #ringWait = new StallClock();
+  readonly #memoryWait = new StallClock();
 
   constructor(parts: TransmitterParts) {
     this.#settings = parts.settings;
@@ -72,6 +74,8 @@ export class Transmitter {
     this.#reporter = parts.reporter;
     this.#wake = parts.wake;
     this.#publish = parts.publish;
+    parts.stats.waits.ring = this.#ringWait;
+    parts.stats.waits.memory = this.#memoryWait;
     this.#tx.onChunkReturned = (chunk) => this.chunkReturned(chunk);
   }
 
@@ -99,7 +103,6 @@ export class Transmitter {
       if (this.owedResets.take(this.#outgoing)) {
         this.#outgoing.srcCid = this.#identity.cid;
         this.#tx.sendControl(this.#outgoing);
-        this.#stats.resetsSent++;
         continue;
       }
       const connection = this.#connections.senders.next();
@@ -119,16 +122,10 @@ export class Transmitter {
   /** Room in the ring; keeps the account of when there was none. */
   #haveRoom(): boolean {
     if (this.#tx.hasRoom || (this.reclaim() && this.#tx.hasRoom)) {
-      if (this.#ringFullSince >= 0) {
-        this.#stats.ringFullMs += this.#settings.clock.now() - this.#ringFullSince;
-        this.#ringFullSince = -1;
-      }
+      this.#ringWait.end(this.#settings.clock);
       return true;
     }
-    if (this.#ringFullSince < 0) {
-      this.#ringFullSince = this.#settings.clock.now();
-      this.#stats.ringFullStalls++;
-    }
+    this.#ringWait.begin(this.#settings.clock);
     return false;
   }
 
@@ -144,7 +141,7 @@ export class Transmitter {
       if (ringBuffer !== undefined) limit = Math.min(limit, ringBuffer.capacity);
       else if (this.#ringBuffers.out > 0) {
         // One comes back with the next used packet: not lost, and not first in line any more.
-        this.#memoryWaiters.add(connection);
+        this.#awaitMemory(connection);
         limit = 0;
       } // With no memory for any, the packet goes as it is: one copy less, as the counters will show.
     }
@@ -176,28 +173,14 @@ export class Transmitter {
   }
 
   #controlSent(connection: Connection, op: Op): void {
-    switch (op) {
-      case Op.CreditUpdate:
-        this.#stats.creditUpdatesSent++;
-        break;
-      case Op.CreditRequest:
-        this.#stats.creditRequestsSent++;
-        this.#connections.askAgainLater(connection);
-        break;
-      case Op.Rst:
-        this.#stats.resetsSent++;
-        break;
-      case Op.Shutdown:
-        if (connection.endpoint.state.kind === "closing") this.#connections.awaitReset(connection);
-        break;
-      default:
-        break;
-    }
+    if (op === Op.CreditRequest) this.#connections.askAgainLater(connection);
+    else if (op === Op.Shutdown && connection.endpoint.state.kind === "closing")
+      this.#connections.awaitReset(connection);
   }
 
   sendNow(connection: Connection): void {
     // Not before those who wait for the ring.
-    if (this.state === "paused" || this.#ringFullSince >= 0) {
+    if (this.state === "paused" || this.#ringWait.running) {
       this.#connections.settle(connection);
       return;
     }
@@ -213,13 +196,18 @@ export class Transmitter {
       this.#connections.settle(connection);
       return;
     }
-    this.#memoryWaiters.add(connection);
+    this.#awaitMemory(connection);
     if (this.#packets.out > 0 || this.#memoryTimer !== undefined) return;
     this.#memoryTimer = this.#settings.clock.after(MEMORY_RETRY_MS, () => {
       this.#memoryTimer = undefined;
       this.#memoryReturned = true;
       this.#wake();
     });
+  }
+
+  #awaitMemory(connection: Connection): void {
+    this.#memoryWaiters.add(connection);
+    this.#memoryWait.begin(this.#settings.clock);
   }
 
   chunkReturned(chunk: SendChunk): void {
@@ -244,6 +232,7 @@ export class Transmitter {
       if (connection.canWrite()) this.#reporter.announce(connection, News.Writable);
       else if (connection.wantsWrite && connection.endpoint.sendable > 0) this.blockedOn(connection, "memory");
     }
+    if (this.#memoryWaiters.length === 0) this.#memoryWait.end(this.#settings.clock);
     return true;
   }
 }

@@ -10,6 +10,7 @@
 import { addressAt, type DmaAllocator, type DmaBuffer, type GuestMemory } from "@toril/memory";
 import type { DriverQueue } from "@toril/virtqueue";
 import { HEADER_SIZE, type PacketHeader, writeHeader } from "../wire/header.ts";
+import { countPacket } from "../wire/packet-counts.ts";
 import type { PacketBuffer, SendChunk } from "./packet.ts";
 import type { PacketPool } from "./packet-pool.ts";
 import type { MutableStats } from "./stats.ts";
@@ -94,7 +95,7 @@ export class TxRing {
     this.#stats.txCopied.header += HEADER_SIZE;
     this.#begin(1);
     this.#queue.addReadable(token.headerAddress, HEADER_SIZE);
-    this.#end(token);
+    this.#end(token, header.op);
   }
 
   /** The next `header.len` bytes of a chunk, where they lie. Only when there is room. */
@@ -116,7 +117,7 @@ export class TxRing {
     else this.#lentInRing++;
     chunk.inRing++;
     token.chunk = chunk;
-    this.#end(token);
+    this.#end(token, header.op);
   }
 
   /** The next `header.len` bytes of a packet, copied once more, into a buffer of the ring's. Only when there is room. */
@@ -129,7 +130,8 @@ export class TxRing {
       writeHeader(this.#memory, source.buffer.headerAddress, header);
       const bytes = HEADER_SIZE + header.len;
       this.#memory.copy(ringBuffer.headerAddress, source.buffer.headerAddress, bytes);
-      this.#stats.txCopied.packetToRing += bytes;
+      this.#stats.txCopied.packetToRing += header.len;
+      this.#stats.txCopied.headerToRing += HEADER_SIZE;
     } else {
       writeHeader(this.#memory, ringBuffer.headerAddress, header);
       this.#memory.copy(ringBuffer.payloadAddress, addressAt(chunk.address, chunk.sent), header.len);
@@ -139,7 +141,7 @@ export class TxRing {
     this.#queue.addReadable(ringBuffer.headerAddress, HEADER_SIZE + header.len);
     ringBuffer.dma.lendToRead();
     token.ringBuffer = ringBuffer;
-    this.#end(token);
+    this.#end(token, header.op);
   }
 
   /** Takes back what the device has used. How many packets that were. */
@@ -176,10 +178,11 @@ export class TxRing {
     }
   }
 
-  #end(token: TxToken): void {
+  #end(token: TxToken, op: number): void {
     this.#queue.endChain(token);
     this.#unpublished++;
     this.#stats.txPackets++;
+    countPacket(this.#stats.txOps, op);
   }
 
   #giveBack(token: TxToken): void {

@@ -2,3 +2,5 @@
 export { createLoopback, type Loopback, type LoopbackOptions } from "./loopback.ts";
 export { type RawPacket, RawVsockDevice } from "./raw-device.ts";
 export { RawGuest, type RawReceived } from "./raw-guest.ts";
+/** A driver's counters before anything has happened, for stand-ins of drivers. */
+export { emptyStats } from "../driver/stats.ts";
