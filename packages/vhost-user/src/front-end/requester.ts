@@ -38,6 +38,8 @@ export class Requester {
   readonly #lost: (reason: string) => void;
   #reason: string | undefined;
   #pending: Pending | undefined;
+  /** Somebody waits for room in the socket. */
+  #retry: (() => void) | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   /** REPLY_ACK was negotiated: requests without an answer of their own are acknowledged. */
   acknowledges: "yes" | "no" = "no";
@@ -109,9 +111,10 @@ export class Requester {
     return this.tell(request, u64(value), fds);
   }
 
-  /** Takes in answers, for a loop that does not let Node's run. Whether anything came. */
+  /** Takes in answers, for a loop that does not let Node's run (timers included). Whether anything came. */
   pump(): boolean {
     const worked = this.#socket.pump();
+    this.#retry?.();
     const pending = this.#pending;
     if (pending !== undefined && performance.now() > pending.deadline) this.#timedOut(pending.request);
     return worked;
@@ -134,6 +137,7 @@ export class Requester {
   #over(reason: string): void {
     this.#reason = reason;
     this.#socket.close();
+    this.#retry?.();
     const pending = this.#pending;
     this.#pending = undefined;
     if (pending === undefined) return;
@@ -152,39 +156,56 @@ export class Requester {
     return turn;
   }
 
-  async #exchange(
+  #exchange(
     request: Request,
     payload: Uint8Array,
     kind: "request" | "request-with-ack",
     fds: readonly number[],
     descriptors: Descriptors,
   ): Promise<Message> {
-    await this.#send(request, payload, kind, fds);
     return new Promise((resolve, reject) => {
-      const deadline = performance.now() + this.#timeoutMs;
-      const timer = setTimeout(() => this.#timedOut(request), this.#timeoutMs);
-      this.#pending = { request, descriptors, deadline, timer, resolve, reject };
+      // In one go with the send: in a loop that polls, the answer can be there before the next microtask.
+      const expect = (): void => {
+        const deadline = performance.now() + this.#timeoutMs;
+        const timer = setTimeout(() => this.#timedOut(request), this.#timeoutMs);
+        this.#pending = { request, descriptors, deadline, timer, resolve, reject };
+      };
+      this.#send(request, payload, kind, fds, expect).catch(reject);
     });
   }
 
+  /** @param sent called when it has been sent, before anything else can happen */
   async #send(
     request: Request,
     payload: Uint8Array,
     kind: "request" | "request-with-ack",
     fds: readonly number[],
+    sent: () => void = () => {},
   ): Promise<void> {
     const deadline = performance.now() + this.#timeoutMs;
     while (this.#reason === undefined) {
       try {
-        if (this.#socket.send(request, payload, kind, fds) === "sent") return;
+        if (this.#socket.send(request, payload, kind, fds) === "sent") return sent();
       } catch (error) {
         if (!(error instanceof LibcError)) throw error;
         throw this.fail(`the back-end is gone: ${error.message}`);
       }
       if (performance.now() > deadline) throw this.fail(`it has not read ${requestName(request)} in time`);
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await this.#pause();
     }
     throw this.#error();
+  }
+
+  /** Until a timer fires, or the next `pump`. */
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#retry?.(), RETRY_MS);
+      this.#retry = () => {
+        clearTimeout(timer);
+        this.#retry = undefined;
+        resolve();
+      };
+    });
   }
 
   #timedOut(request: Request): void {
