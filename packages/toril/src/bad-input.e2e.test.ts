@@ -63,7 +63,7 @@ describe.each(MACHINES)("%s machine", (machine) => {
     await refused(
       ["run", join(site.root, "program.ts"), "--quiet", "--machine", machine],
       1,
-      /exports no function main/,
+      /^toril: .*program\.ts exports no function main\(sys\)/,
     );
   });
 });

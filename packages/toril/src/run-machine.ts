@@ -1,5 +1,6 @@
 /** What `serve` and `run` share: boot a program, forward ports, wait for the end or a signal, stop in order. */
 
+import { fileURLToPath } from "node:url";
 import {
   createMachine,
   type Forward,
@@ -82,8 +83,21 @@ function explainBoot(error: unknown): never {
   return explain(error);
 }
 
-/** What the program's own module throws keeps its stack, whatever its code; a module that is no program has none. */
+const NO_MAIN = /^exec: ENOENT: (?<module>\S+) (?<what>exports no function \w+\(sys\))/;
+
+/**
+ * What the program's own module throws keeps its stack, whatever its code; a module that is no program has none. Nor has one
+ * that cannot be loaded: the stack would be the loader's.
+ */
 function explainProgram(error: unknown): never {
-  if (error instanceof Error && error.message.startsWith("exec: ")) return explain(error);
+  if (!(error instanceof Error)) throw error;
+  const { module, what } = NO_MAIN.exec(error.message)?.groups ?? {};
+  if (module !== undefined) {
+    throw new CommandError(`${fileURLToPath(module)} ${what}: that is where a program starts`, { cause: error });
+  }
+  const unresolved = "code" in error && error.code === "ERR_MODULE_NOT_FOUND";
+  if (unresolved || error.name === "TransformError") {
+    throw new CommandError(error.message, { cause: error });
+  }
   throw error;
 }

@@ -82,7 +82,13 @@ describe.each(MACHINES)("%s machine", (machine) => {
 
   test("a syntax error names the file and the line", async () => {
     const { code, stderr } = await run(program("syntax.ts", "export async function main( {\n"), "--quiet");
-    expect([code, stderr]).toEqual([1, expect.stringMatching(/syntax\.ts:2/)]);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^toril: .*\n.*syntax\.ts:2:\d+: .*\n$/)]);
+  });
+
+  test("an import that leads nowhere names both files", async () => {
+    const text = 'import "./nowhere.ts";\nexport async function main() {}\n';
+    const { code, stderr } = await run(program("imports.ts", text), "--quiet");
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^toril: .*nowhere\.ts.*imports\.ts\n$/)]);
   });
 
   test("one thread's exception is told, and ends nothing else", async () => {
