@@ -17,4 +17,5 @@ export { HostDirectoryError } from "./directory/host-directory-error.ts";
 export type { HostDirectoryOptions } from "./directory/options.ts";
 export type { Confinement } from "./directory/reach.ts";
 export { consoleLog, type ConsoleLogOptions, type LogLevel } from "./platform/console-log.ts";
+export { monotonicNow } from "./platform/monotonic.ts";
 export { nodeClock, type NodeClockOptions } from "./platform/node-clock.ts";

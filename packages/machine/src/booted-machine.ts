@@ -2,6 +2,7 @@
  * What all machines do alike: one program per machine, a stop that always ends, and after it nothing is left. What
  * differs is the hardware: which threads there are, and how they are reached.
  */
+import type { HostProgram } from "./host-program.ts";
 import type { Forward, ForwardOptions, Machine, MachineKind, Program, RunningProgram } from "./machine.ts";
 import { ProgramRun } from "./program-run.ts";
 import type { MachineStats } from "./stats.ts";
@@ -14,6 +15,8 @@ export interface Hardware {
   /** Starts the program on core 0 and tells `run` what becomes of it. Rejects when it could not be started. */
   start(program: Program, run: ProgramRun): Promise<void>;
   forward(options: ForwardOptions): Promise<Forward>;
+  runHost(program: HostProgram): Promise<unknown>;
+  readonly hostSocket: string | undefined;
   stats(): Promise<MachineStats["parts"]>;
   /** `sys.stopping` fires on every core. */
   requestStop(): void;
@@ -40,7 +43,7 @@ export class BootedMachine implements Machine {
   async start(program: Program): Promise<RunningProgram> {
     if (this.#stopped !== undefined) throw new Error("this machine has stopped: boot another one");
     if (this.#run !== undefined) throw new Error("this machine has had its program: boot another one");
-    const args = cloneArgs(program.args);
+    const args = cloneArgs("a program's", program.args);
     const run = new ProgramRun();
     this.#run = run;
     try {
@@ -55,6 +58,16 @@ export class BootedMachine implements Machine {
   async forward(options: ForwardOptions): Promise<Forward> {
     if (this.#stopped !== undefined) throw new Error("this machine has stopped: it forwards no port");
     return this.#hardware.forward(options);
+  }
+
+  async runHost(program: HostProgram): Promise<unknown> {
+    if (this.#stopped !== undefined) throw new Error("this machine has stopped: nothing runs beside its device");
+    const args = cloneArgs("a host program's", program.args);
+    return this.#hardware.runHost({ ...program, args });
+  }
+
+  get hostSocket(): string | undefined {
+    return this.#hardware.hostSocket;
   }
 
   async stats(): Promise<MachineStats> {
@@ -82,10 +95,10 @@ export class BootedMachine implements Machine {
 }
 
 /** Programs get copies everywhere: one that runs inline must not come to rely on anything else. */
-function cloneArgs(args: unknown): unknown {
+function cloneArgs(whose: string, args: unknown): unknown {
   try {
     return structuredClone(args);
   } catch (error) {
-    throw new TypeError(`a program's args are copied, and these cannot be: ${String(error)}`, { cause: error });
+    throw new TypeError(`${whose} args are copied, and these cannot be: ${String(error)}`, { cause: error });
   }
 }

@@ -5,6 +5,7 @@
  * device-worker.ts, and register-page.ts, register-transport.ts, register-server.ts (a device in another thread).
  */
 export { createMachine } from "./create-machine.ts";
+export type { HostCalls, HostMain, HostProgram } from "./host-program.ts";
 export type {
   DirectoryOptions,
   Forward,

@@ -2,7 +2,7 @@
  * The inline machine: guest, devices and host share one thread and one event loop. There is nobody to wake, so a request
  * costs no wake-up at all: on few cores that is the fastest machine.
  */
-import { HostDirectory, type TcpForward } from "@toril/host";
+import { HostDirectory, monotonicNow, type TcpForward } from "@toril/host";
 import { LocalBell, type RunningLoop, runHosted } from "@toril/kernel";
 import { GuestMemory, guestAddress } from "@toril/memory";
 import { type Device, DeviceHost, InProcessTransport } from "@toril/virtio";
@@ -11,6 +11,7 @@ import { VsockDevice } from "@toril/vsock/device";
 import type { Hardware } from "./booted-machine.ts";
 import { openForward } from "./forward.ts";
 import { Guest } from "./guest.ts";
+import { type HostProgram, hostCalls, runHostProgram } from "./host-program.ts";
 import type { Forward, ForwardOptions, Program } from "./machine.ts";
 import { nodeLoop } from "./node-loop.ts";
 import { startProgram } from "./program.ts";
@@ -20,6 +21,7 @@ import { type MachineStats, statGroup } from "./stats.ts";
 
 export class InlineHardware implements Hardware {
   readonly kind = "inline";
+  readonly hostSocket = undefined;
   readonly description: readonly string[];
   readonly #settings: MachineSettings;
   readonly #memory: GuestMemory;
@@ -39,7 +41,7 @@ export class InlineHardware implements Hardware {
       core: 0,
       memory: this.#memory,
       heap: { base: guestAddress(0), size: cores[0]?.size ?? size },
-      now: () => performance.now(),
+      now: monotonicNow(),
       wallClock: Date.now,
       bell: new LocalBell(),
       log,
@@ -94,6 +96,12 @@ export class InlineHardware implements Hardware {
       this.#forwards.delete(forward);
     };
     return { ...face, close };
+  }
+
+  /** What it returns is copied, as on the machines whose devices have threads of their own. */
+  async runHost(program: HostProgram): Promise<unknown> {
+    const calls = hostCalls(this.#vsock, this.#guest.core.clock, () => this.#loop.idle.stats);
+    return structuredClone(await runHostProgram(calls, program));
   }
 
   async stats(): Promise<MachineStats["parts"]> {

@@ -2,6 +2,7 @@
 import type { Log } from "@toril/virtio/platform";
 import type { CacheMode } from "@toril/virtio-fs";
 import type { TxPath } from "@toril/vsock";
+import type { HostProgram } from "./host-program.ts";
 import type { MachineStats } from "./stats.ts";
 import type { Main } from "./sys.ts";
 import type { VhostUserOptions } from "./vhost-user/options.ts";
@@ -97,6 +98,15 @@ export interface Machine {
   start(program: Program): Promise<RunningProgram>;
   /** @throws BridgeError EADDRINUSE, EACCES … of the host's listen; Error when the machine or its vsock device is gone */
   forward(options: ForwardOptions): Promise<Forward>;
+  /**
+   * Runs a function of the host's side on the thread of the vsock device.
+   * @returns what it returns
+   * @throws Error when the machine has stopped, or its vsock device is another process: that one is reached through
+   * `hostSocket`; SystemError ENOENT when the module exports no such function; whatever it throws
+   */
+  runHost(program: HostProgram): Promise<unknown>;
+  /** Where a vsock device in another process takes `CONNECT port`, if it is known; `undefined` when the device is ours. */
+  readonly hostSocket: string | undefined;
   /** Of a thread that does not answer within a second, its part says so. */
   stats(): Promise<MachineStats>;
   /**

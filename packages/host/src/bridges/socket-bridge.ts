@@ -4,23 +4,17 @@
  *   guest ► data(chunk) ► socket.write(chunk in place) ► chunk.release()      (credit goes back when the bytes are out)
  *   socket ► "data" ► stream.write ► what did not fit is kept, and the socket paused until drain()
  *
- * A chunk is guest memory. `socket.write` may hold it for as long as the client stalls, and it cannot be taken back, so
- * only one chunk at a time goes out in place, and only into a socket that has nothing else to send. What comes behind it
- * is copied up to COPY_LIMIT and given back at once; beyond that chunks wait, which is the guest's back-pressure.
+ * The way out, and who holds the guest's memory on it for how long, is to-socket.ts.
  */
 import type { Socket } from "node:net";
 import type { GuestBytes, GuestStream, HostHandler } from "@toril/vsock/device";
 import { reset } from "./connections.ts";
+import { ToSocket, type ToSocketStats } from "./to-socket.ts";
 
-/** Bytes per connection that are copied to let go of the guest's buffers while the client is slow. */
-const COPY_LIMIT = 65_536;
 /** How long a client may do nothing after the guest has closed. */
 const LINGER_MS = 5000;
 
-export interface BridgeStats {
-  /** Bytes from the guest that went out in place, and those that were copied first. */
-  bytesInPlace: number;
-  bytesCopied: number;
+export interface BridgeStats extends ToSocketStats {
   bytesToGuest: number;
   opened: number;
   open: number;
@@ -48,19 +42,12 @@ export class SocketBridge implements HostHandler {
   readonly #stream: GuestStream;
   readonly #stats: BridgeStats;
   readonly #options: SocketBridgeOptions;
-  /** Chunks that are not handed to the socket yet. */
-  readonly #waiting: GuestBytes[] = [];
-  /** The chunk that the socket reads in place now. */
-  #inPlace: GuestBytes | undefined;
-  /** Bytes of copies that the socket has not sent yet. */
-  #copied = 0;
+  readonly #toSocket: ToSocket;
   /** From the socket, and not taken by the guest yet. */
   #rest: Uint8Array | undefined;
   #socketEnded = false;
   /** The guest takes no more, or has been told that no more comes. */
   #toGuestDone = false;
-  /** The guest sends no more; the socket is ended when everything before it is out. */
-  #fromGuestEnded = false;
   #guestClosed = false;
   #guestOpen = false;
   #socketClosed = false;
@@ -71,7 +58,8 @@ export class SocketBridge implements HostHandler {
     this.#stream = options.stream;
     this.#stats = options.stats;
     this.socket = options.socket;
-    this.socket.on("connect", () => this.#pump());
+    this.#toSocket = new ToSocket(options.socket, options.stats);
+    if (this.socket.connecting) this.socket.once("connect", () => this.#toSocket.pump());
     this.socket.on("data", (bytes: Uint8Array) => this.#fromSocket(bytes));
     this.socket.on("end", () => this.#socketEnd());
     // "close" follows, and does the work; without a listener it would end the process.
@@ -90,17 +78,11 @@ export class SocketBridge implements HostHandler {
   }
 
   data(chunk: GuestBytes): void {
-    if (this.#socketClosed) {
-      chunk.release();
-      return;
-    }
-    this.#waiting.push(chunk);
-    this.#pump();
+    this.#toSocket.add(chunk);
   }
 
   end(): void {
-    this.#fromGuestEnded = true;
-    this.#pump();
+    this.#toSocket.end();
   }
 
   receiveEnded(): void {
@@ -126,11 +108,10 @@ export class SocketBridge implements HostHandler {
     this.#rest = undefined;
     if (errno !== 0) {
       // The guest's memory may be gone: nothing of it goes out any more.
-      this.#dropWaiting();
+      this.#toSocket.drop();
       if (!this.#socketClosed) reset(this.socket);
     } else {
-      this.#fromGuestEnded = true;
-      this.#pump();
+      this.#toSocket.end();
       this.#linger();
     }
     this.#finishIfOver();
@@ -141,66 +122,6 @@ export class SocketBridge implements HostHandler {
     reset(this.socket);
   }
 
-  // --- from the guest to the socket ----------------------------------------------------------------------------------
-
-  /** Moves what can be moved now. */
-  #pump(): void {
-    const { socket } = this;
-    if (this.#socketClosed || socket.connecting) return;
-    while (this.#inPlace === undefined) {
-      const chunk = this.#waiting[0];
-      if (chunk === undefined) break;
-      if (socket.writableLength === 0) {
-        this.#waiting.shift();
-        this.#writeInPlace(chunk);
-      } else if (!this.#copyNext(chunk)) {
-        return;
-      }
-    }
-    // Something goes out in place: what waits behind it is copied, so that the guest gets its buffers back.
-    for (let chunk = this.#waiting[0]; chunk !== undefined && this.#copyNext(chunk); chunk = this.#waiting[0]);
-    if (this.#fromGuestEnded && this.#waiting.length === 0 && !socket.writableEnded) socket.end();
-  }
-
-  #writeInPlace(chunk: GuestBytes): void {
-    const { bytes } = chunk;
-    this.#inPlace = chunk;
-    this.#stats.bytesInPlace += bytes.length;
-    let out = false;
-    this.socket.write(bytes, () => {
-      if (!out) this.#wentOut(chunk);
-    });
-    // The kernel took all of it at once, as it mostly does: no need to wait for the callback.
-    if (this.socket.writableLength === 0 && this.#inPlace === chunk && this.socket.errored === null) {
-      out = true;
-      this.#inPlace = undefined;
-      chunk.release();
-    }
-  }
-
-  #wentOut(chunk: GuestBytes): void {
-    if (this.#inPlace !== chunk) return;
-    this.#inPlace = undefined;
-    chunk.release();
-    this.#pump();
-  }
-
-  /** Whether there was room for a copy. */
-  #copyNext(chunk: GuestBytes): boolean {
-    const { length } = chunk.bytes;
-    if (this.#copied + length > COPY_LIMIT) return false;
-    this.#waiting.shift();
-    const copy = Buffer.from(chunk.bytes);
-    chunk.release();
-    this.#copied += length;
-    this.#stats.bytesCopied += length;
-    this.socket.write(copy, () => {
-      this.#copied -= length;
-      this.#pump();
-    });
-    return true;
-  }
-
   /**
    * The guest has closed in order. A socket that is destroyed with unread bytes sends a reset, which could overtake what
    * the client has not read yet: so the client's own end is waited for, as long as something moves.
@@ -208,10 +129,6 @@ export class SocketBridge implements HostHandler {
   #linger(): void {
     this.socket.resume();
     this.socket.setTimeout(LINGER_MS, () => this.socket.destroy());
-  }
-
-  #dropWaiting(): void {
-    for (const chunk of this.#waiting.splice(0)) chunk.release();
   }
 
   // --- from the socket to the guest ----------------------------------------------------------------------------------
@@ -243,13 +160,10 @@ export class SocketBridge implements HostHandler {
 
   #socketGone(): void {
     this.#socketClosed = true;
-    const inPlace = this.#inPlace;
-    this.#inPlace = undefined;
-    inPlace?.release();
-    this.#dropWaiting();
+    this.#toSocket.close();
     if (!this.#guestClosed) {
       // In order when both directions had ended; else the client has gone away, and the guest learns it.
-      const inOrder = this.#socketEnded && this.#fromGuestEnded && this.#rest === undefined;
+      const inOrder = this.#socketEnded && this.#toSocket.ended && this.#rest === undefined;
       if (!inOrder) this.#stream.destroy();
     }
     this.#finishIfOver();

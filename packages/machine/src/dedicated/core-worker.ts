@@ -1,5 +1,6 @@
 /** A core's thread: boots the core, brings up what is dedicated to it, runs the program on core 0. */
 import { workerData } from "node:worker_threads";
+import { monotonicNow } from "@toril/host";
 import { CoreBoard, runExclusive, WakeWord } from "@toril/kernel";
 import { GuestMemory, guestAddress } from "@toril/memory";
 import { Guest } from "../guest.ts";
@@ -27,7 +28,7 @@ const guest = new Guest({
   core: plan.core,
   memory,
   heap: { base: guestAddress(plan.heap.base), size: plan.heap.size },
-  now: () => performance.now(),
+  now: monotonicNow(),
   wallClock: Date.now,
   log: supervisorLog(),
   ...(plan.bus === undefined ? { bell: board.bell(plan.core) } : { neighbours: { board, bus: plan.bus } }),

@@ -1,6 +1,6 @@
 /** A device's thread: serves one device to core 0. It shares Node's event loop, because sockets and files live there. */
 import { workerData } from "node:worker_threads";
-import { HostDirectory, type TcpForward } from "@toril/host";
+import { HostDirectory, monotonicNow, type TcpForward } from "@toril/host";
 import { ADAPTIVE_SPIN, Core, CoreBoard, type PlainSystem, runHosted } from "@toril/kernel";
 import { GuestMemory } from "@toril/memory";
 import { type Device, DeviceHost } from "@toril/virtio";
@@ -8,6 +8,7 @@ import { VirtioFsDevice } from "@toril/virtio-fs/device";
 import { guestCid } from "@toril/vsock";
 import { VsockDevice } from "@toril/vsock/device";
 import { openForward } from "../forward.ts";
+import { hostCalls, runHostProgram } from "../host-program.ts";
 import { nodeLoop } from "../node-loop.ts";
 import { FILE_SYSTEM_TAG } from "../settings.ts";
 import { statGroup } from "../stats.ts";
@@ -23,7 +24,7 @@ const bell = board.bell(plan.thread);
 /** A loop with timers is all that a device needs of a core. */
 const core = new Core<PlainSystem>({
   id: plan.thread,
-  now: () => performance.now(),
+  now: monotonicNow(),
   bell,
   log,
   system: (threads) => ({ threads }),
@@ -87,6 +88,12 @@ async function serve(request: Request, { name, vsock, stats, letGo }: Served, ho
       const { forward, face } = await openForward(vsock, request.options, log);
       const reply: ForwardReply = { forward: forwards.push(forward) - 1, host: face.host, port: face.port };
       return reply;
+    }
+    case "run-host": {
+      if (vsock === undefined) throw new TypeError("only the vsock device has a host's side");
+      const { module, export: exported, args } = request;
+      const calls = hostCalls(vsock, core.clock, () => loop.idle.stats);
+      return runHostProgram(calls, { module: new URL(module), export: exported, args });
     }
     case "end-forwards":
       return endForwards(request.graceMs);

@@ -5,6 +5,7 @@
 import { CoreBoard, clearBus } from "@toril/kernel";
 import { GuestMemory, guestAddress } from "@toril/memory";
 import type { Hardware } from "../booted-machine.ts";
+import type { HostProgram } from "../host-program.ts";
 import type { Forward, ForwardOptions, Program } from "../machine.ts";
 import type { ProgramRun } from "../program-run.ts";
 import { describeMachine, type MachineSettings } from "../settings.ts";
@@ -23,6 +24,7 @@ const END_FORWARDS_MS = 1_000;
 
 export class DedicatedHardware implements Hardware {
   readonly kind = "dedicated";
+  readonly hostSocket = undefined;
   readonly description: readonly string[];
   readonly #settings: MachineSettings;
   readonly #memory: GuestMemory;
@@ -101,6 +103,12 @@ export class DedicatedHardware implements Hardware {
       await vsock.request({ kind: "close-forward", forward }).catch(() => {});
     };
     return { host, port, guestPort: options.guestPort, close };
+  }
+
+  async runHost({ module, export: exported = "main", args }: HostProgram): Promise<unknown> {
+    const vsock = this.#devices[DeviceThread.VSOCK];
+    if (vsock === undefined) throw new Error("this machine has no vsock device");
+    return vsock.request({ kind: "run-host", module: module.href, export: exported, args });
   }
 
   async stats(): Promise<MachineStats["parts"]> {

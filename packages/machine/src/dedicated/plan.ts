@@ -75,6 +75,11 @@ interface Exchanges {
   forward: { readonly ask: { readonly options: ForwardOptions }; readonly answer: ForwardReply };
   "end-forwards": { readonly ask: { readonly graceMs: number }; readonly answer: undefined };
   "close-forward": { readonly ask: { readonly forward: number }; readonly answer: undefined };
+  /** To the vsock thread: runs a function of a module beside the device. */
+  "run-host": {
+    readonly ask: { readonly module: string; readonly export: string; readonly args: unknown };
+    readonly answer: unknown;
+  };
   /** To device threads: the core that drove the device is dead. */
   "driver-died": { readonly ask: object; readonly answer: undefined };
 }

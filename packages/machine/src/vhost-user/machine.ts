@@ -3,11 +3,13 @@
  * example; or one of them our own, beside the guest. Guest memory is a memfd that all of them map. The core shares Node's
  * event loop and sleeps in it: the devices' interrupts are eventfds there.
  */
+import { monotonicNow } from "@toril/host";
 import { ADAPTIVE_SPIN, LocalBell, type RunningLoop, runHosted } from "@toril/kernel";
 import { guestAddress } from "@toril/memory";
 import { MemfdMemory } from "@toril/vhost-user";
 import type { Hardware } from "../booted-machine.ts";
 import { Guest } from "../guest.ts";
+import { type HostProgram, hostCalls, runHostProgram } from "../host-program.ts";
 import type { Forward, ForwardOptions, Program } from "../machine.ts";
 import { nodeLoop } from "../node-loop.ts";
 import { startProgram } from "../program.ts";
@@ -39,7 +41,7 @@ export class VhostUserHardware implements Hardware {
       core: 0,
       memory,
       heap: { base: guestAddress(0), size: cores[0]?.size ?? size },
-      now: () => performance.now(),
+      now: monotonicNow(),
       wallClock: Date.now,
       bell: new LocalBell(),
       log,
@@ -106,6 +108,21 @@ export class VhostUserHardware implements Hardware {
       this.#forwards.delete(forward);
     };
     return { ...face, close };
+  }
+
+  async runHost(program: HostProgram): Promise<unknown> {
+    const device = this.#network?.device;
+    if (device === undefined) throw new Error("the vsock device is another process: connect to its Unix socket");
+    return structuredClone(
+      await runHostProgram(
+        hostCalls(device, this.#guest.core.clock, () => this.#loop.idle.stats),
+        program,
+      ),
+    );
+  }
+
+  get hostSocket(): string | undefined {
+    return this.#network?.hostSocket;
   }
 
   async stats(): Promise<MachineStats["parts"]> {

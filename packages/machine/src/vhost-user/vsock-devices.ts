@@ -27,6 +27,10 @@ export interface NetworkDevice {
   /** Who serves the network, in a few words. */
   readonly server: string;
   readonly transport: Transport;
+  /** Ours; `undefined`: it is another process. */
+  readonly device: VsockDevice | undefined;
+  /** The other process's Unix socket, if known. */
+  readonly hostSocket: string | undefined;
   stats(): StatGroup;
   forward(options: ForwardOptions): Promise<OpenForward>;
   close(): Promise<void>;
@@ -63,6 +67,8 @@ function ownVsock({ settings, own }: NetworkOptions): NetworkDevice {
   return {
     server: `our own device, CID ${cid}`,
     transport: own.attach(device, "vsock device"),
+    device,
+    hostSocket: undefined,
     stats: () => statGroup(device.stats),
     forward: (options) => openForward(device, options, log),
     close: async () => {},
@@ -90,7 +96,8 @@ async function spawnVsock({ settings, memory }: NetworkOptions, command: string)
 class UnixNetwork implements NetworkDevice {
   readonly server: string;
   readonly transport: VhostUserTransport;
-  readonly #uds: string | undefined;
+  readonly device = undefined;
+  readonly hostSocket: string | undefined;
   readonly #settings: MachineSettings;
   readonly #daemon: VsockDaemon | undefined;
   readonly #forwards: UnixForward[] = [];
@@ -104,7 +111,7 @@ class UnixNetwork implements NetworkDevice {
   ) {
     this.server = server;
     this.transport = transport;
-    this.#uds = uds;
+    this.hostSocket = uds;
     this.#settings = settings;
     this.#daemon = daemon;
   }
@@ -120,7 +127,7 @@ class UnixNetwork implements NetworkDevice {
 
   /** @throws BridgeError; Error when there is no Unix socket to connect to */
   async forward({ host, port, guestPort, maxConnections }: ForwardOptions): Promise<OpenForward> {
-    const path = this.#uds;
+    const path = this.hostSocket;
     if (path === undefined) throw new Error("no port can be forwarded: the vsock back-end's Unix socket is not known");
     const forward = await UnixForward.start({
       path,
