@@ -217,6 +217,11 @@ export class Guest {
     return parts;
   }
 
+  /** Counters that `stats` tells beside the guest's own: of a program, or of the loop that runs the core. */
+  report(part: string, read: () => object): void {
+    this.#reports.set(part, read);
+  }
+
   #system(threads: ThreadCalls<Sys>): Sys {
     const { log, wallClock } = this.#options;
     const { heap, bus } = this.booted;
@@ -237,7 +242,8 @@ export class Guest {
       text: this.#text,
       wallClock,
       args: this.#args,
-      report: (part, read) => void this.#reports.set(part, read),
+      report: (part, read) => this.report(part, read),
+      stats: () => this.stats(),
       ready: () => this.#onReady(),
       stopping: this.#stopping.signal,
     };

@@ -49,6 +49,7 @@ export class InlineHardware implements Hardware {
     const { core } = this.#guest;
     this.#vsock = new VsockDevice({ guestCid: cid, clock: core.clock, log });
     this.#loop = runHosted(core, { host: nodeLoop });
+    this.#guest.report("loop", () => this.#loop.idle.stats);
   }
 
   /** @throws HostDirectoryError when the directory cannot be served */
@@ -109,7 +110,6 @@ export class InlineHardware implements Hardware {
     const interrupts = this.#hosts.reduce((sum, host) => sum + host.stats.interrupts, 0);
     return {
       ...this.#guest.stats(),
-      loop: { ...this.#loop.idle.stats },
       transport: { notifications, interrupts },
       "vsock device": statGroup(this.#vsock.stats),
       ...(this.#files === undefined ? {} : { "file device": statGroup(this.#files.device.stats) }),

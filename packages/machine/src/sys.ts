@@ -7,6 +7,7 @@ import type { DmaBuffer } from "@toril/memory";
 import type { SocketCalls } from "@toril/sockets";
 import type { AbortSignalLike, Clock, Log, TextCodec } from "@toril/virtio/platform";
 import type { FileCalls } from "@toril/virtio-fs";
+import type { StatGroup } from "./stats.ts";
 
 /** Memory of this thread's core. */
 export interface MemoryCalls {
@@ -35,6 +36,8 @@ export interface Sys {
   readonly args: unknown;
   /** Counters of the program's own, read whenever the machine's are: numbers, texts, and objects of them. */
   report(part: string, read: () => object): void;
+  /** Counters of this core, its loop and its drivers, and what the program reports, as they are now. */
+  stats(): { readonly [part: string]: StatGroup };
   /** Tells the machine that the program now does its job (a server: that it listens). */
   ready(): void;
   /**

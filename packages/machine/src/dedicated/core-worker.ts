@@ -40,6 +40,7 @@ core.dedicate(serveRequests(plan.mailbox, serve), "supervisor");
 // the loaders that it needs are there.
 const preloaded = await importAll(plan.preload);
 const loop = runExclusive(core, { bell: core.bell, drained: () => new Promise((resolve) => setImmediate(resolve)) });
+guest.report(`loop of core ${plan.core}`, () => loop.idle.stats);
 board.setState(plan.core, "running");
 const booted = boot().then(
   () => tell({ kind: "up" }),
@@ -85,7 +86,7 @@ function attach(part: DevicePart, name: string): RegisterTransport {
 async function serve(request: Request): Promise<unknown> {
   switch (request.kind) {
     case "stats":
-      return { ...guest.stats(), [`loop of core ${plan.core}`]: { ...loop.idle.stats } };
+      return guest.stats();
     case "request-stop":
       return guest.requestStop();
     case "shut-down":

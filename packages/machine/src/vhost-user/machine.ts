@@ -48,6 +48,7 @@ export class VhostUserHardware implements Hardware {
     });
     this.#own = new OwnDevices(this.#guest.core, memory, log);
     this.#loop = runHosted(this.#guest.core, { host: nodeLoop, spin: ADAPTIVE_SPIN });
+    this.#guest.report("loop", () => this.#loop.idle.stats);
   }
 
   /** @throws VhostUserMachineError; HostDirectoryError when the directory cannot be served */
@@ -128,7 +129,6 @@ export class VhostUserHardware implements Hardware {
   async stats(): Promise<MachineStats["parts"]> {
     return {
       ...this.#guest.stats(),
-      loop: { ...this.#loop.idle.stats },
       transport: this.#own.stats(),
       ...(this.#network === undefined ? {} : { "vsock device": this.#network.stats() }),
       ...(this.#files === undefined ? {} : { "file device": this.#files.stats() }),
