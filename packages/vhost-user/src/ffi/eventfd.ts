@@ -34,10 +34,6 @@ export class Eventfd {
     });
   }
 
-  ref(): void {
-    this.#watch?.ref();
-  }
-
   unref(): void {
     this.#watch?.unref();
   }

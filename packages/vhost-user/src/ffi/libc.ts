@@ -28,7 +28,6 @@ type Native = (...args: Argument[]) => number | bigint;
 /** uv_poll on a descriptor. Whoever has one must keep it: when it is collected, polling ends. */
 export interface PollHandle {
   close(): void;
-  ref(): void;
   unref(): void;
 }
 

@@ -8,8 +8,7 @@ import { libc, type PollHandle } from "./libc.ts";
 const watched = new Map<number, PollHandle>();
 
 export interface Watch {
-  /** Whether the watch keeps the process alive; it does unless told. */
-  ref(): void;
+  /** From now on the watch does not keep the process alive. */
   unref(): void;
   /** Before the descriptor is closed. Does nothing the second time. */
   close(): void;
@@ -25,9 +24,6 @@ export function watch(fd: number, onReadable: () => void): Watch {
   watched.set(fd, handle);
   let open = true;
   return {
-    ref: () => {
-      if (open) handle.ref();
-    },
     unref: () => {
       if (open) handle.unref();
     },

@@ -24,13 +24,14 @@ export class BackendChannel {
     this.#socket = socket;
   }
 
-  /** Gives the back-end its end. @throws VirtioError ERR_TRANSPORT */
-  static async open(requester: Requester, events: BackendEvents): Promise<BackendChannel> {
+  /** Gives the back-end its end; `undefined` when it does not want it. @throws VirtioError ERR_TRANSPORT */
+  static async open(requester: Requester, events: BackendEvents): Promise<BackendChannel | undefined> {
     const [ours, theirs] = socketPair();
     const channel = new BackendChannel(ours, events);
     try {
-      await requester.tell(Request.SetBackendReqFd, new Uint8Array(0), [theirs]);
-      return channel;
+      if ((await requester.tell(Request.SetBackendReqFd, new Uint8Array(0), [theirs])) === "done") return channel;
+      channel.close();
+      return undefined;
     } catch (error) {
       channel.close();
       throw error;
@@ -45,10 +46,6 @@ export class BackendChannel {
 
   get interruptFds(): readonly number[] {
     return [this.#socket.fd];
-  }
-
-  ref(): void {
-    this.#socket.ref();
   }
 
   unref(): void {

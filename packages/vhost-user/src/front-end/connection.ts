@@ -43,6 +43,7 @@ export class Connection {
   #inflightFd = -1;
   /** The back-end has been told something that a reset must take back. */
   #touched = false;
+  #keepsAlive: "yes" | "no" = "yes";
 
   private constructor(options: ConnectionOptions, requester: Requester, negotiated: Negotiated) {
     this.#options = options;
@@ -99,6 +100,16 @@ export class Connection {
   /** Tells where memory and queues are, then starts all of them. @throws VirtioError */
   async start(layouts: readonly (QueueLayout | undefined)[]): Promise<void> {
     this.#touched = true;
+    try {
+      await this.#start(layouts);
+    } catch (error) {
+      // Over meanwhile: nobody will stop what has been started.
+      if (this.requester.reason !== undefined) this.#closeQueues();
+      throw error;
+    }
+  }
+
+  async #start(layouts: readonly (QueueLayout | undefined)[]): Promise<void> {
     const { requester, negotiated } = this;
     const { memory, events, interrupts } = this.#options;
     await this.#shareMemory();
@@ -109,6 +120,7 @@ export class Connection {
     for (const [index, layout] of layouts.entries()) {
       if (layout === undefined) continue;
       const queue = new LiveQueue(index, layout, events, interrupts);
+      if (this.#keepsAlive === "no") queue.unref();
       this.#queues[index] = queue;
       await queue.start(requester, memory);
     }
@@ -153,11 +165,8 @@ export class Connection {
     return this.#parts.flatMap((part) => part?.interruptFds ?? []);
   }
 
-  ref(): void {
-    for (const part of this.#parts) part?.ref();
-  }
-
   unref(): void {
+    this.#keepsAlive = "no";
     for (const part of this.#parts) part?.unref();
   }
 

@@ -91,11 +91,6 @@ export class LiveQueue {
     return [this.#call.fd, this.#error.fd];
   }
 
-  ref(): void {
-    this.#call.ref();
-    this.#error.ref();
-  }
-
   unref(): void {
     this.#call.unref();
     this.#error.unref();

@@ -62,10 +62,6 @@ export class Requester {
     return [this.#socket.fd];
   }
 
-  ref(): void {
-    this.#socket.ref();
-  }
-
   unref(): void {
     this.#socket.unref();
   }

@@ -39,6 +39,7 @@ export class VhostUserTransport implements Transport, Pollable {
   #status = 0;
   #configGeneration = 0;
   #polls = 0;
+  #keepsAlive: "yes" | "no" = "yes";
 
   private constructor(options: FrontEndOptions) {
     this.#options = options;
@@ -100,10 +101,18 @@ export class VhostUserTransport implements Transport, Pollable {
       throw this.#error("the transport is closed, or connected already");
     }
     this.#link = { kind: "connected", connection };
+    if (this.#keepsAlive === "no") connection.unref();
     this.#deviceFeatures = connection.negotiated.deviceFeatures;
     this.#queueCount = connection.negotiated.queueCount ?? shapeOf(this.#options).queueCount;
     this.#configGeneration = (this.#configGeneration + 1) >>> 0;
     // The status stays: a driver that has not heard yet that its device was lost still finds DEVICE_NEEDS_RESET.
+  }
+
+  /** Lets go of a back-end that does not do what it must: the device is lost, and `reconnect` may bring another. */
+  disconnect(reason: string): void {
+    if (this.#link.kind !== "connected") return;
+    this.#link.connection.close();
+    this.#lost(reason);
   }
 
   maxQueueSize(queueIndex: number): number {
@@ -139,7 +148,7 @@ export class VhostUserTransport implements Transport, Pollable {
   async writeStatus(status: number): Promise<void> {
     if (status === 0) return this.reset();
     // Giving up needs nobody else.
-    if (this.#link.kind === "lost" && (status & FAILED) !== 0) {
+    if (this.#link.kind !== "connected" && (status & FAILED) !== 0) {
       this.#status |= FAILED;
       return;
     }
@@ -226,8 +235,9 @@ export class VhostUserTransport implements Transport, Pollable {
     return this.#link.kind === "connected" ? this.#link.connection.interruptFds : [];
   }
 
-  /** An open transport keeps the process alive; not after this. */
+  /** An open transport keeps the process alive; not after this, reconnected or not. */
   unref(): void {
+    this.#keepsAlive = "no";
     if (this.#link.kind === "connected") this.#link.connection.unref();
   }
 

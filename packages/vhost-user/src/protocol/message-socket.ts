@@ -51,10 +51,6 @@ export class MessageSocket {
     return this.#fd;
   }
 
-  ref(): void {
-    this.#watch.ref();
-  }
-
   unref(): void {
     this.#watch.unref();
   }
