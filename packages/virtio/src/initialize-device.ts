@@ -15,6 +15,7 @@ import { DeviceStatus } from "./device-status.ts";
 import { describeFeatures, Feature, hasFeature } from "./features.ts";
 import { InitializedDevice } from "./initialized-device.ts";
 import { type FeatureWishes, featuresToAccept } from "./negotiation.ts";
+import { type QueueTap, type Tapped, TappedQueue } from "./queue-tap.ts";
 import type { InterruptHandler, MaybePromise, Transport } from "./transport.ts";
 import { VirtioError } from "./virtio-error.ts";
 
@@ -38,6 +39,8 @@ export interface InitializeOptions<Token> {
   readonly allocator: DmaAllocator;
   /** Takes the interrupts; an `InterruptFlags` in most drivers. */
   readonly interrupts?: InterruptHandler;
+  /** Sees everything that goes through the queues. */
+  readonly tap?: QueueTap | undefined;
   /**
    * Step 7, after the queues are known to the device and before DRIVER_OK: read config space, put receive buffers into
    * queues. `device.publish` holds the notifications
@@ -82,7 +85,7 @@ export async function initializeDevice<Token>(
     // Step 7: the queues, then what the driver's type needs.
     const queues: DriverQueue<Token>[] = [];
     for (const request of options.queues) {
-      queues.push(await setUpQueue<Token>(transport, options.allocator, request, features, rings));
+      queues.push(await setUpQueue<Token>(transport, options, request, features, rings));
     }
     if (options.interrupts !== undefined) transport.onInterrupt(options.interrupts);
     const indices = options.queues.map((request) => request.index);
@@ -102,7 +105,7 @@ export async function initializeDevice<Token>(
 
 async function setUpQueue<Token>(
   transport: Transport,
-  allocator: DmaAllocator,
+  { allocator, tap }: Pick<InitializeOptions<Token>, "allocator" | "tap">,
   request: QueueRequest,
   features: bigint,
   rings: DmaBuffer[],
@@ -113,12 +116,11 @@ async function setUpQueue<Token>(
   const layout = layoutAt(ring.address, size);
   const eventIdx = hasFeature(features, Feature.EVENT_IDX);
   const indirect = setUpTables(allocator, request, size, features, rings);
-  const queue = new SplitDriverQueue<Token>({
-    memory: transport.memory,
-    layout,
-    eventIdx,
-    ...(indirect === undefined ? {} : { indirect }),
-  });
+  const ringOptions = { memory: transport.memory, layout, eventIdx, ...(indirect === undefined ? {} : { indirect }) };
+  const queue =
+    tap === undefined
+      ? new SplitDriverQueue<Token>(ringOptions)
+      : new TappedQueue<Token>(new SplitDriverQueue<Tapped<Token>>(ringOptions), request.index, tap);
   await transport.enableQueue(request.index, layout);
   return queue;
 }
