@@ -3,7 +3,7 @@
  * stopped without leaving anything behind.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -116,7 +116,7 @@ class ChildDaemon implements Daemon {
   }
 
   async started(timeoutMs: number): Promise<void> {
-    for (const deadline = performance.now() + timeoutMs; !existsSync(this.socketPath); await sleep(POLL_MS)) {
+    for (const deadline = performance.now() + timeoutMs; !isServed(this.socketPath); await sleep(POLL_MS)) {
       if (this.#outcome !== undefined) throw this.#error(`ended before it served its socket: ${this.#outcome}`);
       if (performance.now() > deadline) throw this.#error(`did not serve its socket within ${timeoutMs} ms`);
     }
@@ -158,4 +158,20 @@ class ChildDaemon implements Daemon {
     const said = this.#said.trim();
     return new DaemonError(`${this.#name} ${what}${said === "" ? "" : `; it said: ${said}`}`);
   }
+}
+
+/** /proc/net/unix: the flag of a socket that listens. */
+const LISTENS = "00010000";
+
+/** Whether a socket is there, and not only bound: between `bind` and `listen` it would refuse who connects. */
+function isServed(path: string): boolean {
+  if (!existsSync(path)) return false;
+  let sockets: string;
+  try {
+    sockets = readFileSync("/proc/net/unix", "latin1");
+  } catch {
+    return true; // whoever connects finds out
+  }
+  const entry = sockets.split("\n").find((line) => line.endsWith(` ${path}`));
+  return entry === undefined || entry.split(/\s+/)[3] === LISTENS;
 }

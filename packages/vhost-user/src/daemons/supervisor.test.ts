@@ -1,7 +1,10 @@
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { DeviceType } from "@toril/virtio";
 import { expect, test, vi } from "vitest";
+import { libc } from "../ffi/libc.ts";
 import { virtioFsConfig } from "../front-end/options.ts";
 import { connectFrontEnd } from "../front-end/transport.ts";
 import { MemfdMemory } from "../memory/memfd-memory.ts";
@@ -75,10 +78,50 @@ test("a daemon that keeps ending is given up after so many attempts, with what i
     attempts: 3,
     gaveUp: (reason) => reasons.push(reason),
   });
-  await vi.waitFor(() => expect(reasons).toHaveLength(1), 10_000);
+  await vi.waitFor(() => expect(reasons).toHaveLength(1), 30_000);
   expect(starts).toBe(4);
   expect(reasons[0]).toMatch(/nobody home|exit code/);
   await supervisor.stop();
+});
+
+test("a start that fails in any way counts as an attempt: nothing escapes", async () => {
+  const reasons: string[] = [];
+  let starts = 0;
+  const supervisor = await supervise({
+    name: "stand-in",
+    start: () => (++starts === 1 ? standIn("exit 3") : Promise.reject(new TypeError("EMFILE: too many open files"))),
+    replaced: async () => {},
+    attempts: 2,
+    gaveUp: (reason) => reasons.push(reason),
+  });
+  await vi.waitFor(() => expect(reasons).toHaveLength(1), 30_000);
+  expect(reasons[0]).toMatch(/EMFILE/);
+  await supervisor.stop();
+});
+
+test("a socket that is bound and does not listen yet is not taken for a daemon that serves", async () => {
+  const { call } = libc();
+  const fd = Number(call.socket(1, 1, 0));
+  let listens = false;
+  const daemon = await startDaemon({
+    name: "slow",
+    command: "/bin/sh",
+    flags: (folder) => {
+      const address = Buffer.from(`\u0001\0${folder}/socket\0`, "latin1");
+      expect(Number(call.bind(fd, address, address.length))).toBe(0);
+      setTimeout(() => {
+        listens = Number(call.listen(fd, 1)) === 0;
+      }, 100);
+      return ["-c", "sleep 60"];
+    },
+    socket: "socket",
+  });
+  expect(listens).toBe(true);
+  const socket = connect(daemon.socketPath);
+  await once(socket, "connect");
+  socket.destroy();
+  libc().close(fd);
+  await daemon.stop();
 });
 
 test("stopping ends the daemon, also one that takes no notice of SIGTERM, and removes its folder", async () => {

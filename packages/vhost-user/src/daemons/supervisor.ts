@@ -103,8 +103,8 @@ class Supervision<D extends Daemon> implements Supervisor<D> {
     try {
       daemon = await this.#options.start();
     } catch (error) {
-      if (error instanceof DaemonError) return error.message;
-      throw error;
+      // Whatever it is (no memory, no descriptors, no room for its folder): it may be better the next time.
+      return error instanceof DaemonError ? error.message : String(error);
     }
     this.#daemon = daemon;
     if (this.#isStopped) return "";

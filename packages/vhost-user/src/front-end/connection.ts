@@ -100,16 +100,6 @@ export class Connection {
   /** Tells where memory and queues are, then starts all of them. @throws VirtioError */
   async start(layouts: readonly (QueueLayout | undefined)[]): Promise<void> {
     this.#touched = true;
-    try {
-      await this.#start(layouts);
-    } catch (error) {
-      // Over meanwhile: nobody will stop what has been started.
-      if (this.requester.reason !== undefined) this.#closeQueues();
-      throw error;
-    }
-  }
-
-  async #start(layouts: readonly (QueueLayout | undefined)[]): Promise<void> {
     const { requester, negotiated } = this;
     const { memory, events, interrupts } = this.#options;
     await this.#shareMemory();

@@ -63,10 +63,10 @@ describe.each(servers.map(([peer, mode, mount]) => ({ title: peer.title, mode, p
 
     test("an idle loop sleeps, and an answer wakes it", async (context) => {
       needPeer(peer, context);
-      await vi.waitFor(() => expect(mounted.loop.sleeps).toBeGreaterThan(0));
+      await vi.waitFor(() => expect(mounted.loop.sleeps).toBeGreaterThan(0), 30_000);
       const before = mounted.loop.sleeps;
       await mounted.calls.statfs("/");
-      await vi.waitFor(() => expect(mounted.loop.sleeps).toBeGreaterThan(before));
+      await vi.waitFor(() => expect(mounted.loop.sleeps).toBeGreaterThan(before), 30_000);
     });
 
     test("ENOSPC on a small tmpfs; there is room again after an unlink", async (context) => {

@@ -77,7 +77,7 @@ describe(`vsock over ${peer.title}`, () => {
         socket.on("end", () => resolve()).on("error", () => resolve());
       });
     });
-    await vi.waitFor(() => expect(servers[0]?.listening).toBe(true));
+    await vi.waitFor(() => expect(servers[0]?.listening).toBe(true), 30_000);
     const connection = guest.driver.connect({ cid: HOST_CID, port: PORT });
     expect(await sendAll(connection, bytes)).toBe("sent");
     await receiveAll(connection);
@@ -123,7 +123,7 @@ describe(`vsock over ${peer.title}`, () => {
     });
     expect(await Promise.all(replies)).toEqual(sockets.map((_, i) => `number ${i}`));
     for (const socket of sockets) socket.destroy();
-    await vi.waitFor(() => expect(guest.driver.stats.connectionsOpen).toBe(0), 10_000);
+    await vi.waitFor(() => expect(guest.driver.stats.connectionsOpen).toBe(0), 30_000);
     expect(guest.driver.failure).toBeUndefined();
   });
 

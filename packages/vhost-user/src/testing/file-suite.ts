@@ -210,5 +210,5 @@ export async function fillsUp({ calls }: Mounted, full: string): Promise<void> {
   await fails("ENOSPC", writeFile(calls, `/${full}/big`, pattern(4 * MIB)));
   await calls.unlink(`/${full}/big`);
   // The room comes back when the server has forgotten the file, which it does when it gets to it: FORGET has no answer.
-  await vi.waitFor(() => writeFile(calls, `/${full}/small`, pattern(1000)), 10_000);
+  await vi.waitFor(() => writeFile(calls, `/${full}/small`, pattern(1000)), 30_000);
 }
