@@ -3,6 +3,7 @@
  * driver/: create.ts, driver.ts, connection.ts, the rings; the device is in ./device.
  */
 export { type Cid, guestCid, HOST_CID, type Port, PORT_ANY, port, type VsockAddress } from "./address.ts";
+export { type CaptureSink, vsockCapture } from "./capture/vsockmon.ts";
 export type { PortRange } from "./connection/ephemeral-ports.ts";
 export type {
   ConnectionListener,

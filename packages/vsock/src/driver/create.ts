@@ -46,6 +46,7 @@ export async function createVsockDriver(options: VsockDriverOptions): Promise<Vs
     ],
     allocator,
     interrupts,
+    tap: options.tap,
     prepare: async (starting) => {
       // §5.10.3.1: once NO_IMPLIED_STREAM is negotiated, stream sockets are there only if STREAM is.
       if (starting.has(VsockFeature.NoImpliedStream) && !starting.has(VsockFeature.Stream)) {

@@ -1,6 +1,6 @@
 /** How a driver is made, and the numbers it works with. */
 import type { DmaAllocator } from "@toril/memory";
-import type { Transport } from "@toril/virtio";
+import type { QueueTap, Transport } from "@toril/virtio";
 import { type Clock, type Doorbell, type Log, silentLog } from "@toril/virtio/platform";
 import { MAX_WINDOW } from "../connection/credit.ts";
 import { EPHEMERAL_PORTS, type PortRange } from "../connection/ephemeral-ports.ts";
@@ -34,6 +34,8 @@ export interface VsockDriverOptions {
   readonly maxConnections?: number;
   /** The ports for those who do not care; 49152 to 65535 unless told. */
   readonly ephemeralPorts?: PortRange;
+  /** Sees every packet; `vsockCapture` makes one that writes a file for Wireshark. */
+  readonly tap?: QueueTap | undefined;
   /** For tests of the wrap-around: where the credit counters start, in place of 0. Both ends must agree. */
   readonly counterStart?: number;
 }
