@@ -13,6 +13,15 @@ export interface Bell extends Doorbell {
   onRing(count: number, callback: () => void): BellWait;
 }
 
+/** A bell that its loop's thread can block on: a wake word, or eventfds. */
+export interface BlockingBell extends Bell {
+  /**
+   * Blocks this thread until the count is not `count`; at once when it is another one already.
+   * @param timeoutMs milliseconds; for ever unless told
+   */
+  wait(count: number, timeoutMs?: number): "rung" | "timed-out";
+}
+
 /** A bell that only this thread rings: the inline machine's. */
 export class LocalBell implements Bell {
   #count = 0;

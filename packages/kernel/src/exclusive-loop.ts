@@ -1,16 +1,16 @@
 /**
  * The loop of an exclusive core: it has its thread for itself. Between turns it lets microtasks run; when idle it spins
- * for a bounded, adaptive while and then blocks the thread on its wake word. Programs on such a core use system calls
+ * for a bounded, adaptive while and then blocks the thread on its bell: a wake word, or eventfds. Programs on such a core use system calls
  * only: the engine's own streams, timers and messages would starve (only `core.external` lets them run).
  */
+import type { BlockingBell } from "./bell.ts";
 import type { Core } from "./core.ts";
 import type { RunningLoop } from "./hosted-loop.ts";
 import { ADAPTIVE_SPIN, IdlePolicy, type SpinLimits } from "./idle-policy.ts";
-import type { WakeWord } from "./wake-word.ts";
 
 export interface ExclusiveLoopOptions {
   /** The core's bell: what other threads ring, and what this loop blocks on. */
-  readonly bell: WakeWord;
+  readonly bell: BlockingBell;
   /**
    * Settles after one round of the engine's event loop (setImmediate), so that all microtasks have run: only then is it
    * known that no thread of the core can go on by itself.

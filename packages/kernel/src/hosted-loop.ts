@@ -56,8 +56,12 @@ class HostedLoop<System> implements RunningLoop {
   #yieldAt = 0;
   #end: () => void = () => {};
   #bellWait: BellWait | undefined;
+  /** Set for `#deadlineAt`, which may be earlier than need be: then the loop wakes once for nothing. */
   #deadline: { cancel(): void } | undefined;
+  #deadlineAt = 0;
   #waitingSince = 0;
+  /** The last turn found nothing to do. */
+  #quiet = false;
 
   constructor(core: Core<System>, { host, spin = NO_SPIN }: HostedLoopOptions) {
     this.#core = core;
@@ -74,7 +78,7 @@ class HostedLoop<System> implements RunningLoop {
 
   stop(): void {
     if (this.#state === "waiting") {
-      this.#endWait();
+      this.#bellWait?.cancel();
       this.#host.turn(this.#onEvent);
     }
     if (this.#state !== "ended") this.#state = "stopping";
@@ -82,12 +86,20 @@ class HostedLoop<System> implements RunningLoop {
 
   readonly #onEvent = (): void => {
     this.#turnsLeft = TURNS_PER_EVENT;
+    const quiet = this.#quiet && this.#state === "turning";
+    this.#quiet = false;
+    // What was ready has run by now, and whatever it did has rung the bell: no need for a turn to find out.
+    if (quiet && !this.idle.spin() && !this.#core.arm()) {
+      this.#wait();
+      return;
+    }
     this.#yieldAt = this.#core.clock.now() + MS_PER_EVENT;
     this.#turn();
   };
 
   readonly #turn = (): void => {
     if (this.#state === "stopping") {
+      this.#deadline?.cancel();
       this.#state = "ended";
       this.#end();
       return;
@@ -95,11 +107,13 @@ class HostedLoop<System> implements RunningLoop {
     if (this.#core.turn()) {
       this.idle.worked();
       // Behind what the resumed threads do now, as far as that goes without waiting for the host.
-      if (--this.#turnsLeft > 0 && this.#core.clock.now() < this.#yieldAt) void Promise.resolve().then(this.#turn);
+      if (--this.#turnsLeft > 0 && this.#core.clock.now() < this.#yieldAt) void DONE.then(this.#turn);
       else this.#host.turn(this.#onEvent);
-    } else if (this.#turnsLeft < TURNS_PER_EVENT || this.idle.spin() || this.#core.arm()) {
-      // A turn behind another one says little: a thread may need a few microtasks more. One that the host calls finds all
-      // of them done, so only that one may decide that the core is idle.
+    } else if (this.#turnsLeft < TURNS_PER_EVENT) {
+      // A turn behind another one says little: a thread may need a few microtasks more. When the host calls, they are done.
+      this.#quiet = true;
+      this.#host.turn(this.#onEvent);
+    } else if (this.idle.spin() || this.#core.arm()) {
       this.#host.turn(this.#onEvent);
     } else {
       this.#wait();
@@ -108,23 +122,29 @@ class HostedLoop<System> implements RunningLoop {
 
   #wait(): void {
     this.#state = "waiting";
-    this.#waitingSince = this.#core.clock.now();
+    const now = this.#core.clock.now();
+    this.#waitingSince = now;
     this.#bellWait = this.#core.bell.onRing(this.#core.seen, () => this.#woken("rung"));
-    this.#deadline = this.#host.after(this.#core.untilDeadline, () => this.#woken("timer"));
+    const milliseconds = this.#core.untilDeadline;
+    if (this.#deadline !== undefined && this.#deadlineAt <= now + milliseconds) return;
+    this.#deadline?.cancel();
+    this.#deadlineAt = now + milliseconds;
+    this.#deadline = this.#host.after(milliseconds, () => {
+      this.#deadline = undefined;
+      this.#woken("timer");
+    });
   }
 
   #woken(cause: "rung" | "timer"): void {
     if (this.#state !== "waiting") return;
-    this.#endWait();
-    this.idle.waited(this.#core.clock.now() - this.#waitingSince, cause);
+    this.#bellWait?.cancel();
+    const now = this.#core.clock.now();
+    this.idle.waited(now - this.#waitingSince, cause);
     this.#state = "turning";
     this.#turnsLeft = TURNS_PER_EVENT - 1; // a ring may call from a microtask
-    this.#yieldAt = this.#core.clock.now() + MS_PER_EVENT;
+    this.#yieldAt = now + MS_PER_EVENT;
     this.#turn();
   }
-
-  #endWait(): void {
-    this.#bellWait?.cancel();
-    this.#deadline?.cancel();
-  }
 }
+
+const DONE: Promise<void> = Promise.resolve();

@@ -3,7 +3,7 @@
  * timers.ts, wait.ts and wait-queue.ts, dedicated.ts; then the loops: hosted-loop.ts, exclusive-loop.ts,
  * deterministic-loop.ts; then what joins cores: wake-word.ts, core-board.ts, the bus.
  */
-export { type Bell, type BellWait, LocalBell } from "./bell.ts";
+export { type Bell, type BellWait, type BlockingBell, LocalBell } from "./bell.ts";
 export { type BootedCore, type BootOptions, bootCore, type Neighbours } from "./boot.ts";
 export { BusEnd, type BusEndOptions } from "./bus.ts";
 export type { BusCalls, BusMessage, ControlHandler } from "./bus-calls.ts";

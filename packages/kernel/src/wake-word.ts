@@ -6,7 +6,7 @@
  * for work; the ringer counts up, then looks for announced waiters. Atomics are sequentially consistent, so one of
  * the two sees the other. While nobody waits a ring costs two atomic operations and no system call.
  */
-import type { Bell, BellWait } from "./bell.ts";
+import type { BellWait, BlockingBell } from "./bell.ts";
 
 /** Words that one wake word takes. */
 export const WAKE_WORD_LENGTH = 2;
@@ -19,7 +19,7 @@ interface AsyncWaiter {
   ): { readonly async: false; readonly value: string } | { readonly async: true; readonly value: Promise<string> };
 }
 
-export class WakeWord implements Bell {
+export class WakeWord implements BlockingBell {
   readonly #words: Int32Array;
   /** Rings so far. */
   readonly #count: number;
