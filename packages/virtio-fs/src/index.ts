@@ -11,3 +11,4 @@ export type { FileDriver } from "./driver/driver.ts";
 export type { File } from "./driver/file.ts";
 export type { Session } from "./driver/session.ts";
 export type { FileDriverStats } from "./driver/stats.ts";
+export { fuseTrace } from "./trace/fuse-trace.ts";

@@ -18,7 +18,7 @@ export {
 export { InitializedDevice, type NotificationCount } from "./initialized-device.ts";
 export { InterruptFlags } from "./interrupt-flags.ts";
 export type { FeatureWishes } from "./negotiation.ts";
-export type { QueueTap, TappedChain } from "./queue-tap.ts";
+export { gatherBytes, type QueueTap, type TappedChain } from "./queue-tap.ts";
 export { type StatusStep, statusStep } from "./status-machine.ts";
 export type { InterruptHandler, MaybePromise, Transport } from "./transport.ts";
 export { VirtioError, type VirtioErrorCode } from "./virtio-error.ts";

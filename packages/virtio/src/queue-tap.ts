@@ -21,6 +21,19 @@ export interface QueueTap {
   used(queueIndex: number, chain: TappedChain, written: number): void;
 }
 
+/** The first `limit` bytes of a chain's readable or writable part, in one: a copy, which may be kept. */
+export function gatherBytes(pieces: readonly Uint8Array[], limit: number): Uint8Array {
+  const total = pieces.reduce((sum, { length }) => sum + length, 0);
+  const bytes = new Uint8Array(Math.min(total, limit));
+  let at = 0;
+  for (const piece of pieces) {
+    const part = piece.subarray(0, bytes.length - at);
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
 /** A chain on its way, with what its driver called it. */
 export interface Tapped<Token> extends TappedChain {
   readonly token: Token;

@@ -1,6 +1,13 @@
 /** Brings a virtio-fs device up (virtio 1.3 §3.1.1, §5.11) and starts a FUSE session on it. */
 import { addressAt, type DmaAllocator, type DmaBuffer } from "@toril/memory";
-import { DeviceType, type InitializedDevice, initializeDevice, type Transport, VirtioError } from "@toril/virtio";
+import {
+  DeviceType,
+  type InitializedDevice,
+  initializeDevice,
+  type QueueTap,
+  type Transport,
+  VirtioError,
+} from "@toril/virtio";
 import { type Clock, type Doorbell, Errno, type Log, SystemError, silentLog } from "@toril/virtio/platform";
 import { getU32 } from "../wire/index.ts";
 import { decode, fromBytes } from "./byte-string.ts";
@@ -35,6 +42,8 @@ export interface FileDriverOptions {
   readonly maxRequests?: number;
   /** Names, and whole paths, that are kept; 16,384 unless told. */
   readonly maxNames?: number;
+  /** Sees every request and reply; `fuseTrace` makes one that tells them. */
+  readonly tap?: QueueTap | undefined;
   /** Milliseconds for the device to answer INIT and DESTROY; 10,000 unless told. */
   readonly sessionTimeoutMs?: number;
 }
@@ -75,6 +84,7 @@ export async function createFileDriver(options: FileDriverOptions): Promise<File
     queues: [{ index: 0, size }, ...requests],
     allocator,
     interrupts,
+    tap: options.tap,
   });
   const memory: DmaBuffer[] = [];
   try {

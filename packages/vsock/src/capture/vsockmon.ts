@@ -11,7 +11,7 @@
  *
  * then `len` bytes of the transport's own header (the 44 of §5.10.6), then the payload.
  */
-import type { QueueTap } from "@toril/virtio";
+import { gatherBytes, type QueueTap } from "@toril/virtio";
 import { HEADER_SIZE, PacketHeader, putLe32, readHeaderBytes } from "../wire/header.ts";
 import { Op, QueueIndex } from "../wire/ops.ts";
 
@@ -51,10 +51,10 @@ export function vsockCapture(sink: CaptureSink, wallClockMs: () => number): Queu
   sink(fileHeader());
   return {
     available(queueIndex, { readable }) {
-      if (queueIndex === QueueIndex.Tx) sink(record(wallClockMs(), gather(readable, Number.POSITIVE_INFINITY)));
+      if (queueIndex === QueueIndex.Tx) sink(record(wallClockMs(), gatherBytes(readable, Number.POSITIVE_INFINITY)));
     },
     used(queueIndex, { writable }, written) {
-      if (queueIndex === QueueIndex.Rx) sink(record(wallClockMs(), gather(writable, written)));
+      if (queueIndex === QueueIndex.Rx) sink(record(wallClockMs(), gatherBytes(writable, written)));
     },
   };
 }
@@ -100,19 +100,6 @@ function putVsockmonHeader(bytes: Uint8Array, at: number, packet: Uint8Array): v
   putLe16(bytes, at + 24, MON_OPS.get(header.op) ?? MonOp.Unknown);
   putLe16(bytes, at + 26, MonTransport.Virtio);
   putLe16(bytes, at + 28, HEADER_SIZE);
-}
-
-/** The first `limit` bytes of the pieces, in one: a copy. */
-function gather(pieces: readonly Uint8Array[], limit: number): Uint8Array {
-  const total = pieces.reduce((sum, { length }) => sum + length, 0);
-  const bytes = new Uint8Array(Math.min(total, limit));
-  let at = 0;
-  for (const piece of pieces) {
-    const part = piece.subarray(0, bytes.length - at);
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 function putLe16(bytes: Uint8Array, at: number, value: number): void {
