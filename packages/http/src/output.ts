@@ -65,8 +65,7 @@ export class Output {
     const builder = this.#builder;
     if (body !== undefined && isLentBody(body) && body.length <= SMALL_LENT_BODY) {
       const next = this.#absorb(body);
-      if (next === undefined) return this.sendBuilt();
-      return this.#sendThen(() => this.#pumpSlowly(body, next.left, next.promise));
+      return next === undefined ? this.sendBuilt() : this.#sendBefore(body, next.left, next.promise);
     }
     if (body === undefined) return this.sendBuilt();
     if (body instanceof Uint8Array) {
@@ -83,6 +82,22 @@ export class Output {
   #sendThen(next: () => Promise<void> | undefined): Promise<void> | undefined {
     const waiting = this.sendBuilt();
     return waiting === undefined ? next() : waiting.then(next);
+  }
+
+  /** What the builder holds, then the body, whose next piece is on its way: it must come home, whatever happens to the head. */
+  #sendBefore(body: LentBody, left: number, next: Promise<LentPiece | undefined>): Promise<void> {
+    const discard = (error: unknown): never => {
+      next.then((piece) => piece?.done()).catch(() => {});
+      throw error;
+    };
+    next.catch(() => {}); // it may fail while the head still waits; whoever awaits it hears of that all the same
+    try {
+      const sending = this.sendBuilt();
+      if (sending === undefined) return this.#pumpSlowly(body, left, next);
+      return sending.then(() => this.#pumpSlowly(body, left, next), discard);
+    } catch (error) {
+      return discard(error);
+    }
   }
 
   /** Sends what the builder holds; it is free again when this returns. */
