@@ -160,6 +160,11 @@ export class GuestConnection implements GuestStream, TableEntry, TurnTaker, Inbo
       chunk.release();
       return true;
     }
+    // Bytes may come in the same poll as the answer that opens the connection: first things first.
+    if ((this.calls & Call.Opened) !== 0) {
+      this.calls &= ~Call.Opened;
+      this.#call(() => this.handler.opened?.());
+    }
     return this.#call(() => this.handler.data(chunk));
   }
 

@@ -468,6 +468,42 @@ describe("toward the guest", () => {
 });
 
 describe("handlers", () => {
+  test("`opened` comes before bytes that came in the same poll (found by simulation, seed 489)", async () => {
+    const r = await rig();
+    const said: string[] = [];
+    const stream = r.device.connect(port(50), () => ({
+      opened: () => void said.push("opened"),
+      data: (chunk) => {
+        said.push(`${chunk.bytes.length} bytes`);
+        chunk.release();
+      },
+      end() {},
+      drain() {},
+      closed() {},
+    }));
+    r.guest.post([4096]);
+    r.host.poll();
+    r.guest.receive();
+    r.guest.send({ op: Op.Response, srcPort: 50, dstPort: stream.hostPort });
+    r.guest.send({ op: Op.Rw, srcPort: 50, dstPort: stream.hostPort }, bytes(10));
+    r.host.poll();
+    expect(said).toEqual(["opened", "10 bytes"]);
+  });
+
+  test.each([4, 0])(
+    "bytes that come after `endReceive` reach no handler, and credit returns (%i heads)",
+    async (heads) => {
+      const r = await rig({ txHeadsPerConnection: heads });
+      const recorder = await connected(r);
+      recorder.stream?.endReceive();
+      r.guest.send({ op: Op.Rw, srcPort: 1000, dstPort: 7 }, bytes(100));
+      r.host.poll();
+      expect(recorder.received).toEqual([]);
+      expect(r.guest.reclaim()).toBe(1);
+      expect(r.device.stats.headsHeld).toBe(0);
+    },
+  );
+
   test.each(["data", "opened", "end", "drain", "closed"] as const)(
     "one that throws in %s costs its own connection",
     async (where) => {
