@@ -65,8 +65,7 @@ export class Inbound {
    * business from now on.
    */
   add(chain: Chain, bytes: number, memory: GuestMemory, heads: HeldHeads): void {
-    if (this.#dropped) this.#discard(chain, bytes, heads);
-    else if (this.#mayHold() && heads.hasRoomFor(chain)) this.#giveInPlace(chain, bytes, memory, heads);
+    if (this.#mayHold() && heads.hasRoomFor(chain)) this.#giveInPlace(chain, bytes, memory, heads);
     else this.#copy(chain, bytes, heads);
   }
 
@@ -130,12 +129,6 @@ export class Inbound {
     if (held.runs > 0) return;
     this.#headsHeld--;
     heads.giveBack(held);
-  }
-
-  /** The guest gets its buffer and its credit back at once. */
-  #discard(chain: Chain, bytes: number, heads: HeldHeads): void {
-    heads.giveBack(heads.hold(chain, 0));
-    this.#owner.released(bytes);
   }
 
   #copy(chain: Chain, bytes: number, heads: HeldHeads): void {
