@@ -1,5 +1,5 @@
 /** What a file is on the web: its type and its validators. */
-import { formatHttpDate } from "@toril/http";
+import { formatHttpDate, type PreparedFields, prepareFields } from "@toril/http";
 import type { FileStat } from "@toril/virtio-fs";
 import { lookup } from "mrmime";
 
@@ -10,6 +10,8 @@ export interface Representation {
   readonly lastModified: string;
   /** The fields of a 200, all but those that the server adds. */
   readonly headers: Readonly<Record<string, string>>;
+  /** The same, ready to be sent. */
+  readonly prepared: PreparedFields;
 }
 
 export function describe(name: string, stat: FileStat): Representation {
@@ -24,7 +26,7 @@ export function describe(name: string, stat: FileStat): Representation {
     "cache-control": "no-cache",
     "x-content-type-options": "nosniff",
   };
-  return { size: stat.size, etag, lastModified, headers };
+  return { size: stat.size, etag, lastModified, headers, prepared: prepareFields(headers) };
 }
 
 /** Types whose bytes are text: they are declared as UTF-8, as sites are written nowadays. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
-import { parseRequestPath } from "./request-path.ts";
+import { describe, expect, test } from "vitest";
+import { KnownPaths, parseRequestPath } from "./request-path.ts";
 
 const pathOf = (target: string) => parseRequestPath(target)?.path;
 
@@ -44,4 +44,15 @@ test("no target leads above the root, and every name survives a round trip", () 
 test("a path for a Location never looks like a host, whatever was asked", () => {
   expect(parseRequestPath("//evil.example/..//a b%C3%BC/")?.encoded).toBe("/a%20b%C3%BC");
   expect(parseRequestPath("/%5c%5cevil")?.encoded).toBe("/%5C%5Cevil");
+});
+
+describe("paths that are known", () => {
+  test("are the same as those that are read anew, also when there are many", () => {
+    const paths = new KnownPaths();
+    const targets = Array.from({ length: 600 }, (_, i) => `/a/%41/../${i % 300}?q=${i}`);
+    for (const target of [...targets, ...targets]) expect(paths.read(target)).toEqual(parseRequestPath(target));
+    expect(paths.read("/%zz")).toBe(undefined);
+    expect(paths.read("/%zz")).toBe(undefined);
+    expect(paths.read(`/${"x".repeat(5_000)}`)?.name).toHaveLength(5_000);
+  });
 });

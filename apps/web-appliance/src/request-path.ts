@@ -40,6 +40,26 @@ export function parseRequestPath(target: string): RequestPath | undefined {
   return { path: fromBinary(key), key, encoded, directory, name: toText(names.at(-1) ?? ""), query };
 }
 
+/** Targets that are remembered, and how long they may be: clients ask for the same few again and again. */
+const KNOWN = 256;
+const KNOWN_LENGTH = 256;
+
+/** Reads request targets, and remembers what they led to. */
+export class KnownPaths {
+  readonly #known = new Map<string, RequestPath>();
+
+  /** @returns as parseRequestPath does */
+  read(target: string): RequestPath | undefined {
+    const known = this.#known.get(target);
+    if (known !== undefined) return known;
+    const path = parseRequestPath(target);
+    if (path === undefined || target.length > KNOWN_LENGTH) return path;
+    if (this.#known.size === KNOWN) this.#known.clear();
+    this.#known.set(target, path);
+    return path;
+  }
+}
+
 const PERCENT = 0x25;
 
 /** Percent-decodes one segment to a "binary" string: one character per byte. */

@@ -6,7 +6,7 @@ import { directoryPage } from "./directory-page.ts";
 import { FileBody } from "./file-body.ts";
 import { type OpenFile, OpenFiles } from "./open-files.ts";
 import { errorPage, redirect } from "./pages.ts";
-import { parseRequestPath, type RequestPath } from "./request-path.ts";
+import { KnownPaths, type RequestPath } from "./request-path.ts";
 import { type SelectionHeaders, select } from "./selection.ts";
 
 const INDEX = "index.html";
@@ -24,6 +24,7 @@ const SELECTING = [
 export class StaticFiles {
   readonly #fs: FileCalls;
   readonly #files: OpenFiles;
+  readonly #paths = new KnownPaths();
 
   constructor(fs: FileCalls) {
     this.#fs = fs;
@@ -34,7 +35,7 @@ export class StaticFiles {
     if (request.method !== "GET" && request.method !== "HEAD") {
       return errorPage(405, { allow: "GET, HEAD" });
     }
-    const path = parseRequestPath(request.path);
+    const path = this.#paths.read(request.path);
     if (path === undefined) return errorPage(400);
     // All that the answer needs of the request is read here: after a wait the request may be another one.
     const wanted: SelectionHeaders = readSelection(request);
@@ -83,11 +84,11 @@ export class StaticFiles {
 
   #send(open: OpenFile, wanted: SelectionHeaders): HttpResponse {
     const { representation } = open;
-    const { size, headers } = representation;
+    const { size, headers, prepared } = representation;
     const selection = select(wanted, representation);
     switch (selection.kind) {
       case "whole":
-        return { status: 200, headers, body: new FileBody(this.#fs, open, 0, size) };
+        return { status: 200, headers: prepared, body: new FileBody(this.#fs, open, 0, size) };
       case "part": {
         const { start, end } = selection;
         const range = { ...headers, "content-range": `bytes ${start}-${end}/${size}` };

@@ -17,7 +17,7 @@ export class BodyReader {
   readonly #limits: ServerLimits;
   readonly #deadline: Deadline;
   readonly #sendContinue: () => Promise<void> | undefined;
-  readonly #decoder: ChunkedDecoder;
+  #decoder: ChunkedDecoder | undefined;
   #mode: Mode = "none";
   /** Bytes to come, in the mode `length`. */
   #left = 0;
@@ -39,7 +39,6 @@ export class BodyReader {
     this.#deadline = deadline;
     this.#now = now;
     this.#sendContinue = sendContinue;
-    this.#decoder = new ChunkedDecoder(limits);
   }
 
   begin(framing: Framing): void {
@@ -48,7 +47,7 @@ export class BodyReader {
     this.#taken = 0;
     this.#waitedMs = 0;
     this.expect = framing.body === "none" ? "nothing" : framing.expect;
-    if (framing.body === "chunked") this.#decoder.reset();
+    if (framing.body === "chunked") this.#decoder = new ChunkedDecoder(this.#limits);
   }
 
   /** Nothing of the body is left unread. */
@@ -105,6 +104,7 @@ export class BodyReader {
       return input.bytes.subarray(start, input.start);
     }
     const decoder = this.#decoder;
+    if (decoder === undefined) return undefined;
     while (decoder.state === "reading" && !input.empty) {
       input.start = decoder.feed(input.bytes, input.start, input.end);
       if (decoder.dataEnd === decoder.dataStart) continue;

@@ -36,6 +36,16 @@ export type ResponseBody = string | Uint8Array | LentBody | AsyncIterable<Uint8A
 
 export type FieldValue = string | number | readonly string[];
 
+/** Fields that many responses have in common, checked and written out once: `prepareFields` makes them. */
+export class PreparedFields {
+  /** The lines as they go into a head. */
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
 export interface HttpResponse {
   /** 200 to 599. */
   readonly status: number;
@@ -43,7 +53,7 @@ export interface HttpResponse {
    * Fields by name. The server adds Date, Content-Length, Transfer-Encoding and Connection; of these a handler may give
    * Date, `Connection: close`, and Content-Length where there is no body to measure (an answer to HEAD).
    */
-  readonly headers?: Readonly<Record<string, FieldValue>>;
+  readonly headers?: Readonly<Record<string, FieldValue>> | PreparedFields;
   readonly body?: ResponseBody;
 }
 

@@ -10,10 +10,11 @@ import { Errno, SystemError } from "@toril/virtio/platform";
 import type { HttpResponse } from "./body.ts";
 import { BodyReader } from "./body-reader.ts";
 import { Deadline, type Phase } from "./deadline.ts";
+import type { Desk } from "./desk.ts";
 import { HttpError } from "./failure.ts";
 import { Input } from "./input.ts";
 import { BodyError, Output } from "./output.ts";
-import { RequestParser } from "./parser.ts";
+import type { RequestParser } from "./parser.ts";
 import { ParsedRequest, type PeerAddress } from "./request.ts";
 import { Responder } from "./responder.ts";
 import type { ServerContext } from "./server-context.ts";
@@ -33,6 +34,7 @@ export class HttpConnection {
   readonly #sockets: SocketCalls;
   readonly #socket: Socket;
   readonly #deadline: Deadline;
+  readonly #desk: Desk;
   readonly #parser: RequestParser;
   readonly #input: Input;
   readonly #output: Output;
@@ -51,8 +53,9 @@ export class HttpConnection {
     this.#socket = socket;
     this.#peer = sockets.getpeername(socket);
     this.#deadline = new Deadline(context.clock, (phase) => this.#expired(phase));
-    this.#parser = new RequestParser(limits);
-    this.#input = new Input(sockets, socket);
+    this.#desk = context.desks.take();
+    this.#parser = this.#desk.parser;
+    this.#input = new Input(this.#desk.input, sockets, socket);
     this.#output = new Output(sockets, socket, this.#deadline, limits.writeTimeoutMs, context.builder);
     this.#reader = new BodyReader(
       this.#input,
@@ -79,6 +82,7 @@ export class HttpConnection {
       this.#context.counters.bytesReceived += this.#input.received;
       this.#context.counters.bytesSent += this.#output.sent;
       this.#end("close");
+      this.#context.desks.giveBack(this.#desk);
     }
   }
 

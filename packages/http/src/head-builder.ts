@@ -3,7 +3,7 @@
  * fields that frame the message. What a handler gives is checked: it cannot end a line.
  */
 
-import type { FieldValue } from "./body.ts";
+import { type FieldValue, type HttpResponse, PreparedFields } from "./body.ts";
 import { FIELD_VALUE, TOKEN_LOWER } from "./chars.ts";
 import { reasonPhrase } from "./status.ts";
 import { writeUtf8 } from "./utf8.ts";
@@ -21,7 +21,7 @@ export type BodyFraming =
   | { readonly kind: "until-close" };
 
 /** Fields that only the server writes. */
-const OURS = new Set(["transfer-encoding", "connection", "content-length", "date"]);
+export const OURS: ReadonlySet<string> = new Set(["transfer-encoding", "connection", "content-length", "date"]);
 
 export class HeadBuilder {
   bytes: Uint8Array;
@@ -46,7 +46,7 @@ export class HeadBuilder {
    */
   head(
     status: number,
-    fields: Readonly<Record<string, FieldValue>> | undefined,
+    fields: HttpResponse["headers"],
     date: string,
     framing: BodyFraming,
     connection: "close" | "keep-alive" | "default",
@@ -59,9 +59,15 @@ export class HeadBuilder {
     this.ascii(" ");
     this.ascii(reasonPhrase(status));
     this.ascii("\r\nDate: ");
-    this.ascii(fields === undefined ? date : ownDate(fields, date));
-    this.ascii("\r\n");
-    for (const name in fields) this.#field(name, fields[name], framing);
+    if (fields instanceof PreparedFields) {
+      this.ascii(date);
+      this.ascii("\r\n");
+      this.append(fields.bytes);
+    } else {
+      this.ascii(fields === undefined ? date : ownDate(fields, date));
+      this.ascii("\r\n");
+      for (const name in fields) this.field(name, fields[name], framing);
+    }
     if (framing.kind === "length") {
       this.ascii("Content-Length: ");
       this.ascii(String(framing.length));
@@ -72,7 +78,8 @@ export class HeadBuilder {
     this.ascii("\r\n");
   }
 
-  #field(name: string, value: FieldValue | undefined, framing: BodyFraming): void {
+  /** Appends one field of a handler's. @throws TypeError, RangeError as `head` does */
+  field(name: string, value: FieldValue | undefined, framing: BodyFraming): void {
     if (value === undefined) return;
     const lower = name.toLowerCase();
     if (OURS.has(lower)) {

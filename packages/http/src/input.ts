@@ -2,10 +2,10 @@
 import type { Socket, SocketCalls } from "@toril/sockets";
 
 /** Holds several request heads of the usual size; bodies go through it piece by piece. */
-const SIZE = 8 * 1024;
+export const INPUT_SIZE: number = 8 * 1024;
 
 export class Input {
-  readonly bytes: Uint8Array = new Uint8Array(SIZE);
+  readonly bytes: Uint8Array;
   /** The unread bytes are those from `start` to `end`. */
   start = 0;
   end = 0;
@@ -14,7 +14,8 @@ export class Input {
   readonly #sockets: SocketCalls;
   readonly #socket: Socket;
 
-  constructor(sockets: SocketCalls, socket: Socket) {
+  constructor(bytes: Uint8Array, sockets: SocketCalls, socket: Socket) {
+    this.bytes = bytes;
     this.#sockets = sockets;
     this.#socket = socket;
   }

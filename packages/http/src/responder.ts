@@ -1,5 +1,5 @@
 /** Makes one response out of what a handler returned, and keeps its account: status, bytes, latency, what it holds. */
-import { type HttpResponse, isLentBody, type LentBody, type ResponseBody } from "./body.ts";
+import { type HttpResponse, isLentBody, type LentBody, PreparedFields, type ResponseBody } from "./body.ts";
 import type { AccessEntry } from "./environment.ts";
 import type { BodyFraming } from "./head-builder.ts";
 import type { Output } from "./output.ts";
@@ -109,8 +109,7 @@ export class Responder {
     const { builder, dates } = this.#context;
     const { status, headers } = response;
     const framing = this.#framing(status, response.body);
-    const own = headers?.["connection"] ?? headers?.["Connection"];
-    const ends = wish === "close" || framing.kind === "until-close" || String(own).toLowerCase() === "close";
+    const ends = wish === "close" || framing.kind === "until-close" || saysClose(headers);
     this.#status = status;
     this.connection = ends ? "close" : "keep";
     const kept = this.#parser?.minorVersion === 0 ? "keep-alive" : "default";
@@ -143,6 +142,13 @@ export class Responder {
     writeUtf8(text, bytes, 0);
     return this.#output.send(bytes, "plain");
   }
+}
+
+/** Whether the handler wants the connection closed; prepared fields cannot say so. */
+function saysClose(headers: HttpResponse["headers"]): boolean {
+  if (headers === undefined || headers instanceof PreparedFields) return false;
+  const own = headers["connection"] ?? headers["Connection"];
+  return own !== undefined && String(own).toLowerCase() === "close";
 }
 
 function checkedLength(length: number): number {

@@ -1,6 +1,7 @@
 /** What all connections of a server share. */
 import type { Clock, Log, TextCodec } from "@toril/virtio/platform";
 import type { DateCache } from "./date.ts";
+import type { Desks } from "./desk.ts";
 import type { AccessEntry, HttpHandler } from "./environment.ts";
 import type { HeadBuilder } from "./head-builder.ts";
 import type { ServerLimits } from "./limits.ts";
@@ -15,6 +16,7 @@ export interface ServerContext {
   readonly onAccess: ((entry: AccessEntry) => void) | undefined;
   readonly counters: Counters;
   readonly dates: DateCache;
+  readonly desks: Desks;
   /** Heads are built here and sent at once; what is not taken is copied away. */
   readonly builder: HeadBuilder;
   /** `stopping`: responses say that the connection closes. */

@@ -3,6 +3,7 @@ import type { Socket, SocketCalls } from "@toril/sockets";
 import { type Errno, SystemError, silentLog } from "@toril/virtio/platform";
 import { HttpConnection } from "./connection.ts";
 import { DateCache } from "./date.ts";
+import { Desks } from "./desk.ts";
 import type { HttpEnvironment, HttpHandler, HttpServerOptions } from "./environment.ts";
 import { HeadBuilder } from "./head-builder.ts";
 import { SERVER_LIMITS } from "./limits.ts";
@@ -24,15 +25,17 @@ export class HttpServer {
 
   constructor(env: HttpEnvironment, options: HttpServerOptions, handler: HttpHandler) {
     this.#env = env;
+    const limits = { ...SERVER_LIMITS, ...options.limits };
     this.#context = {
       clock: env.clock,
       log: env.log ?? silentLog,
       text: env.text,
-      limits: { ...SERVER_LIMITS, ...options.limits },
+      limits,
       handler,
       onAccess: options.onAccess,
       counters: this.#counters,
       dates: new DateCache(() => env.wallClock()),
+      desks: new Desks(limits),
       builder: new HeadBuilder(BUILDER_SIZE),
       phase: "serving",
     };
