@@ -57,6 +57,28 @@ describe("EventfdBell", () => {
     expect(bell.wait(bell.read(), 60_000)).toBe("rung");
   });
 
+  it("a loop that does not block is called back once: by this thread, by another one, for a ring that it missed", async () => {
+    const rung = (count: number, ring: () => void): Promise<void> =>
+      new Promise((resolve) => {
+        bell.onRing(count, resolve);
+        ring();
+      });
+    await rung(bell.read(), () => bell.ring());
+    await rung(bell.read(), () => ringEventfd(bell.fd));
+    const missed = bell.read();
+    bell.ring();
+    await rung(missed, () => {});
+    let calls = 0;
+    const wait = bell.onRing(bell.read(), () => calls++);
+    wait.cancel();
+    bell.ring();
+    bell.onRing(bell.read(), () => calls++);
+    bell.ring();
+    bell.ring();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(calls).toBe(1);
+  });
+
   it("a thread that blocks gets a daemon's answer: FUSE INIT, in the polled mode", async (context) => {
     const peer = virtiofsdPeer("c");
     needPeer(peer, context);

@@ -29,6 +29,9 @@ export class EventfdBell implements Doorbell {
   readonly #view: DataView;
   #count = 0;
   #open = true;
+  /** What waits here without blocking. */
+  #waiting: (() => void) | undefined;
+  #watched = false;
 
   constructor() {
     this.#entries = libc().map(null, PAGE, MapFlag.Private | MapFlag.Anonymous, -1, 0);
@@ -56,6 +59,34 @@ export class EventfdBell implements Doorbell {
   /** From this thread. */
   ring(): void {
     this.#count = (this.#count + 1) | 0;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting !== undefined) void Promise.resolve().then(waiting);
+  }
+
+  /**
+   * Calls back once when the count is no longer `count`, from Node's event loop: for a loop that does not block. Sources
+   * are not looked at: transports interrupt by the event loop there.
+   */
+  onRing(count: number, callback: () => void): { cancel(): void } {
+    let live = true;
+    const once = (): void => {
+      if (live) callback();
+      live = false;
+    };
+    if (count === this.#count && this.#open) {
+      this.#waiting = once;
+      if (!this.#watched) {
+        this.#watched = true;
+        this.#own.onRing(() => this.ring());
+        this.#own.unref();
+      }
+    } else void Promise.resolve().then(once);
+    return {
+      cancel: () => {
+        live = false;
+      },
+    };
   }
 
   /**
