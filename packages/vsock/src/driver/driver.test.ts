@@ -747,6 +747,28 @@ describe("exhaustion waits, and loses nothing", () => {
     expect(second.trySend(bytes(10))).toBe(10);
   });
 
+  test("credit that came while there was no memory: the writer was never told (found by simulation, seed 232)", async () => {
+    const r = await rig({ txMemory: 5000 });
+    const starved = await connected(r, 100, 1000);
+    const greedy = await connected(r, 65_536, 1001);
+    let told = 0;
+    starved.listener = { onWritable: () => told++ };
+    expect(starved.trySend(bytes(200))).toBe(100);
+    expect(names(sent(r))).toEqual(["RW", "CREDIT_REQUEST"]);
+    r.driver.poll();
+    // The one packet there is goes to another connection, and the device keeps it.
+    expect(greedy.trySend(bytes(1000))).toBe(1000);
+    r.driver.poll();
+    const [kept] = r.device.take("keep");
+    r.device.send({ op: Op.CreditUpdate, srcPort: 7, dstPort: 1000, bufAlloc: 100, fwdCnt: 100 });
+    r.driver.poll();
+    expect(told).toBe(0);
+    r.device.complete(kept?.head ?? 0);
+    r.driver.poll();
+    expect(told).toBe(1);
+    expect(starved.trySend(bytes(100))).toBe(100);
+  });
+
   test("no guest memory at all: tried again later", async () => {
     const r = await rig();
     const connection = await connected(r);
