@@ -1,6 +1,6 @@
 import { library } from "@toril/tooling-build";
 
-export default library(["src/main.ts", "src/appliance-web.ts", "src/typescript-preload.ts"], {
+export default library(["src/main.ts", "src/appliance-web.ts", "src/appliance-ping-pong.ts", "src/ping-pong-process.ts", "src/typescript-preload.ts"], {
   // The apps are private and travel inside the command; everything they import stays a dependency of this package.
   noExternal: [/^@toril\/app-/],
   external: [/^@toril\/(?!app-)/],

@@ -1,5 +1,6 @@
 /** The command line: which commands there are, and what their ends mean to a shell. */
 import { Command, CommanderError } from "commander";
+import { addPingPong } from "./commands/ping-pong.ts";
 import { addRun } from "./commands/run.ts";
 import { addServe } from "./commands/serve.ts";
 import type { CommandContext } from "./context.ts";
@@ -25,6 +26,7 @@ export async function runCli(args: readonly string[], context: CommandContext): 
   };
   addServe(program, context, exit);
   addRun(program, context, exit);
+  addPingPong(program, context, exit);
   for (const command of program.commands) command.copyInheritedSettings(program);
   try {
     if (args.length === 0) program.outputHelp();

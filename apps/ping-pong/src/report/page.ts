@@ -1,0 +1,5 @@
+import type { Outcome } from "../runner.ts";
+
+export function reportPage(outcome: Outcome): string {
+  return outcome.machine;
+}

@@ -1,0 +1,71 @@
+/** What is measured: machines on each transmit path, and peers. */
+import { createMachine, type Machine, type MachineKind } from "@toril/machine";
+import type { TxPath } from "@toril/vsock";
+import type { Conditions } from "./conditions.ts";
+import type { HostJob } from "./host-end.ts";
+import type { Job, PingReport } from "./job.ts";
+import type { Modules } from "./options.ts";
+import { SocketClient } from "./peers/socket-peers.ts";
+
+/** The guest program's vsock port. */
+const PORT = 7_000;
+
+/** A booted machine with the guest program on it. */
+export class MeasuredMachine {
+  readonly kind: MachineKind;
+  readonly #machine: Machine;
+  readonly #modules: Modules;
+  readonly #client: SocketClient | undefined;
+
+  /** @throws Error with the reason why there is no such machine here */
+  static async boot(kind: MachineKind, modules: Modules, conditions: Conditions): Promise<MeasuredMachine> {
+    const machine = await createMachine({
+      kind,
+      ...conditions.machine,
+      ...(kind === "vhost-user" ? { vhostUser: { spawn: true } } : {}),
+    });
+    try {
+      if (kind === "vhost-user" && machine.hostSocket === undefined) throw new Error("there is no vhost-device-vsock");
+      const program = await machine.start({ module: modules.ends, args: { port: PORT } });
+      if ((await program.ready) === "ended") throw new Error("the guest's program has ended");
+      const client =
+        machine.hostSocket === undefined ? undefined : await SocketClient.start(modules.process, conditions.cpus?.[1]);
+      return new MeasuredMachine(kind, machine, modules, client);
+    } catch (error) {
+      await machine.stop();
+      throw error;
+    }
+  }
+
+  private constructor(kind: MachineKind, machine: Machine, modules: Modules, client: SocketClient | undefined) {
+    this.kind = kind;
+    this.#machine = machine;
+    this.#modules = modules;
+    this.#client = client;
+  }
+
+  /** Whether guest and device are in loops of their own, whose counters are told apart. */
+  get loops(): "one" | "two" {
+    return this.kind === "dedicated" ? "two" : "one";
+  }
+
+  async run(job: Job): Promise<PingReport> {
+    const path = this.#machine.hostSocket;
+    if (this.#client !== undefined && path !== undefined) {
+      return this.#client.run({ kind: "vsock", path, guestPort: PORT }, job);
+    }
+    const args: HostJob = { job, port: PORT };
+    const report = await this.#machine.runHost({ module: this.#modules.ends, export: "measure", args });
+    return report as PingReport;
+  }
+
+  async stop(): Promise<void> {
+    await this.#client?.stop();
+    await this.#machine.stop();
+  }
+}
+
+/** How the guest receives, unless the conditions say: a path that copies nothing out should not need a copy in. */
+export function receiveOf(tx: TxPath, conditions: Conditions): Job["receive"] {
+  return conditions.receive ?? (tx === "zero-copy" ? "borrow" : "copy");
+}

@@ -1,0 +1,1 @@
+export { main, measure } from "@toril/app-ping-pong/ends";

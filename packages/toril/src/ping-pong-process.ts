@@ -1,0 +1,1 @@
+import "@toril/app-ping-pong/process";
