@@ -46,6 +46,11 @@ export interface FileDriverOptions {
   readonly tap?: QueueTap | undefined;
   /** Milliseconds for the device to answer INIT and DESTROY; 10,000 unless told. */
   readonly sessionTimeoutMs?: number;
+  /**
+   * Milliseconds for the device to answer any other request. One that takes longer is taken for dead: the session fails,
+   * and every call ends with EIO. For ever unless told: a device may wait for a disk, or for a network.
+   */
+  readonly answerTimeoutMs?: number;
 }
 
 const DEFAULT_CACHE_BYTES = 16 * 2 ** 20;
@@ -129,6 +134,7 @@ async function startDriver(
     onFailure: (errno, reason) => driver?.onFailure(errno, reason),
   });
   const session = await startSession(engine, interrupts, clock, sessionTimeoutMs);
+  engine.limitAnswers(options.answerTimeoutMs ?? Number.POSITIVE_INFINITY);
   memory.pop();
   const buffers = new GuestBuffers({ allocator, clock, counters, buffersBack: () => engine.buffersBack }, reserve);
   const cacheBytes = Math.min(

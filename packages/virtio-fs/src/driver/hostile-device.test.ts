@@ -234,6 +234,56 @@ describe("a device that dies", () => {
   );
 });
 
+describe("a device that never answers", () => {
+  test("answerTimeoutMs: every call ends with EIO, in time, and lent buffers come back", async () => {
+    const limited = await TestMount.start(device, { answerTimeoutMs: 5000 });
+    const { calls, clock } = limited;
+    const file = await limited.run(calls.open("/d/f"));
+    clock.advance(60_000); // nothing is under way: nothing is late
+    await limited.idle();
+    expect(limited.driver.failure).toBeUndefined();
+    device.script = () => "hold";
+    const buffer = limited.buffer(4096);
+    const began = clock.now();
+    const first = calls.pread(file, { buffer, offset: 0, length: 4096 }, 100_000);
+    await limited.idle();
+    clock.advance(4000);
+    await limited.idle();
+    device.release(); // in time
+    await limited.run(first);
+    const late = Promise.allSettled([
+      calls.pread(file, { buffer, offset: 0, length: 4096 }, 200_000),
+      calls.stat("/d/other"),
+      calls.fsync(file),
+    ]);
+    for (const outcome of await limited.run(late)) {
+      expect(outcome).toMatchObject({ status: "rejected", reason: { code: "EIO" } });
+    }
+    // 4 s that passed before, the 5 s, and what the device may take to be reset.
+    expect(clock.now() - began).toBeGreaterThanOrEqual(9000);
+    expect(clock.now() - began).toBeLessThanOrEqual(11_000);
+    expect(limited.driver.failure).toMatch(/no answer to READ in 5000 ms/);
+    expect(buffer.state).toBe("owned");
+    buffer.free();
+    await limited.run(limited.driver.close());
+    expect(limited.heap.stats().bytesInUse).toBe(0);
+    device.script = () => undefined;
+    await mount.run(mount.driver.close());
+  });
+
+  test("answerTimeoutMs: an answer that came while the thread was busy is no late one", async () => {
+    const limited = await TestMount.start(device, { answerTimeoutMs: 5000 });
+    const stat = limited.calls.stat("/d/f");
+    for (let i = 0; i < 20; i++) await Promise.resolve();
+    limited.host.poll(); // answered, and the driver has not looked yet
+    limited.clock.advance(6000);
+    expect(limited.driver.failure).toBeUndefined();
+    expect((await limited.run(stat)).size).toBe(300_000);
+    await limited.run(limited.driver.close());
+    await mount.run(mount.driver.close());
+  });
+});
+
 describe("exhaustion waits, and nothing is lost", () => {
   test("more calls than slots and ring entries: all are answered, in turn", async () => {
     const fs = new MemoryFileSystem();

@@ -8,7 +8,7 @@
  * Results are numbers: a payload's length, or a negative errno.
  */
 import type { InitializedDevice, InterruptFlags } from "@toril/virtio";
-import { type Clock, Errno, errnoName, type Log } from "@toril/virtio/platform";
+import { type Clock, Errno, errnoName, type Log, type Timer } from "@toril/virtio/platform";
 import { opcodeName } from "../wire/index.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { Flight, SlotWaiter } from "./flights.ts";
@@ -42,6 +42,7 @@ export class RequestEngine {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #counters: Counters;
+  #answerTimeoutMs: number = Number.POSITIVE_INFINITY;
   readonly #onFailure: RequestEngineOptions["onFailure"];
   readonly #uniques = new UniqueSource();
   readonly #free: RequestSlot[];
@@ -57,6 +58,8 @@ export class RequestEngine {
   /** 0, or the negative errno that every call gets from now on. */
   #failed = 0;
   #failure: string | undefined;
+  /** Runs while a request's time is watched. */
+  #watch: Timer | undefined;
   #reset: Promise<void> | undefined;
   /** False when a reset did not end: the device may still write what is lent to it. */
   #buffersBack = true;
@@ -95,6 +98,11 @@ export class RequestEngine {
 
   get inFlight(): number {
     return this.#flights.size;
+  }
+
+  /** From the next request on: a request that is not answered in so many milliseconds fails the session with EIO. */
+  limitAnswers(milliseconds: number): void {
+    this.#answerTimeoutMs = milliseconds;
   }
 
   /** A slot; `undefined` when none is free or others wait; a negative errno when the session is over. */
@@ -145,7 +153,23 @@ export class RequestEngine {
         this.#unplaced.add(flight);
       }
       cancel?.join(flight);
+      if (this.#watch === undefined) this.#watchFor(this.#answerTimeoutMs);
       this.scheduleFlush();
+    });
+  }
+
+  #watchFor(milliseconds: number): void {
+    if (milliseconds === Number.POSITIVE_INFINITY) return;
+    this.#watch = this.#clock.after(milliseconds, () => {
+      this.#watch = undefined;
+      // A thread that was busy for so long may find the answer there.
+      while (this.#failed === 0 && this.poll());
+      // In the order in which they were sent.
+      const [oldest] = this.#flights.keys();
+      if (oldest === undefined || this.#failed !== 0) return;
+      const left = oldest.sentAt + this.#answerTimeoutMs - this.#clock.now();
+      if (left > 0) this.#watchFor(left);
+      else void this.fail(Errno.EIO, `no answer to ${opcodeName(oldest.opcode)} in ${this.#answerTimeoutMs} ms`);
     });
   }
 
@@ -197,6 +221,7 @@ export class RequestEngine {
     if (this.#reset !== undefined) return this.#reset;
     this.#failed = -errno;
     this.#failure = reason;
+    this.#watch?.cancel();
     this.#onFailure(errno, reason);
     for (const waiter of [...this.#slotWaiters]) waiter.settle(this.#failed);
     this.#reset = this.#resetDevice();
