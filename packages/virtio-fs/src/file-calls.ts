@@ -85,8 +85,9 @@ export interface FileCalls {
   /** At the file's position, which moves. 0 at the end of the file. */
   read(file: File, target: Uint8Array | FilePiece, options?: FileWaitOptions): Promise<number>;
   /**
-   * At `position`; the file's own does not move. Fewer bytes than asked for only at the end of the file. A guest buffer
-   * is filled by the device itself, without a copy, and lent to it meanwhile.
+   * At `position`; the file's own does not move. Fewer bytes than asked for at the end of the file, or where the device
+   * could not read on: the next call says why. A guest buffer is filled by the device itself, without a copy, and lent to
+   * it meanwhile.
    */
   pread(file: File, target: Uint8Array | FilePiece, position: number, options?: FileWaitOptions): Promise<number>;
   write(file: File, source: Uint8Array | FilePiece, options?: FileWaitOptions): Promise<number>;

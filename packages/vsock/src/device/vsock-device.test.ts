@@ -1,7 +1,7 @@
 /** The device against a guest without rules, and against the real driver where many connections matter. */
 import { GuestMemory, guestAddress } from "@toril/memory";
 import { Heap } from "@toril/memory/allocator";
-import { DeviceHost, InProcessTransport } from "@toril/virtio";
+import { DeviceHost, DeviceStatus, InProcessTransport } from "@toril/virtio";
 import { Errno } from "@toril/virtio/platform";
 import { VirtualClock } from "@toril/virtio/testing";
 import fc from "fast-check";
@@ -468,6 +468,19 @@ describe("toward the guest", () => {
 });
 
 describe("handlers", () => {
+  test("a connection that ended while the device needed a reset: nobody was told (found by simulation, seed 2255)", async () => {
+    const r = await rig();
+    const recorder = await connected(r);
+    r.device.poll = () => {
+      throw new Error("a fault of the device's own");
+    };
+    r.host.poll();
+    expect(r.host.status & DeviceStatus.DEVICE_NEEDS_RESET).not.toBe(0);
+    r.device.resetTransport();
+    r.host.reset();
+    expect(recorder.said).toEqual(["opened", `closed ${Errno.ECONNRESET}`]);
+  });
+
   test("`opened` comes before bytes that came in the same poll (found by simulation, seed 489)", async () => {
     const r = await rig();
     const said: string[] = [];

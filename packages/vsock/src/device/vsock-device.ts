@@ -168,6 +168,8 @@ export class VsockDevice implements Device {
     this.#active = undefined;
     this.#owedResets.clear();
     this.#connections.endAll("peer-gone");
+    // Those that ended while the device waited for its reset: nobody has polled it since.
+    this.#connections.makeCalls();
   }
 
   poll(): boolean {
