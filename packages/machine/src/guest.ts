@@ -11,12 +11,12 @@ import {
   type ThreadCalls,
   type ThreadHandle,
 } from "@toril/kernel";
-import type { GuestAddress, GuestMemory } from "@toril/memory";
+import type { DmaAllocator, GuestAddress, GuestMemory } from "@toril/memory";
 import { type OwnedSocketCalls, type SocketCalls, SocketLayer } from "@toril/sockets";
 import type { Transport } from "@toril/virtio";
 import { CancelSource, Errno, type Log, SystemError, textCodec } from "@toril/virtio/platform";
 import { type CacheMode, createFileDriver, type FileCalls, type FileDriver } from "@toril/virtio-fs";
-import { createVsockDriver, type TxPath, type VsockDriver } from "@toril/vsock";
+import { createVsockDriver, type TxPath, type VsockDriver, type VsockDriverOptions } from "@toril/vsock";
 import { absentBus, absentFiles, absentSockets } from "./absent.ts";
 import { type Access, ReplaceableFiles } from "./replaceable-files.ts";
 import { type StatGroup, statGroup } from "./stats.ts";
@@ -38,12 +38,21 @@ export interface GuestOptions {
   readonly bell?: Bell;
   readonly neighbours?: Neighbours;
   readonly log: Log;
+  /** For simulations: gives each round of ready threads an order of its own. First come first served unless told. */
+  readonly seed?: number;
+  /** For simulations: what stands between the heap and those who take buffers from it. */
+  readonly allocatorOver?: (heap: DmaAllocator) => DmaAllocator;
 }
+
+/** What the vsock driver may have different from its defaults. */
+export type VsockTuning = Partial<
+  Pick<VsockDriverOptions, "bufAlloc" | "rxBuffers" | "rxBufferSize" | "txMemory" | "counterStart">
+>;
 
 /** The devices that are dedicated to a core. */
 export interface GuestDevices {
   /** Absent: this core has no network. */
-  readonly vsock?: { readonly transport: Transport; readonly txPath: TxPath };
+  readonly vsock?: { readonly transport: Transport; readonly txPath: TxPath; readonly tuning?: VsockTuning };
   /** Absent: file calls end with ENODEV. */
   readonly files?: {
     readonly transport: Transport;
@@ -58,6 +67,7 @@ export class Guest {
   readonly core: Core<Sys>;
   readonly booted: BootedCore<Sys>;
   readonly #options: GuestOptions;
+  readonly #allocator: DmaAllocator;
   readonly #stopping = new CancelSource();
   readonly #sockets = new Map<number, OwnedSocketCalls>();
   readonly #reports = new Map<string, () => object>();
@@ -77,7 +87,7 @@ export class Guest {
   /** Boots the core; its loop is the caller's to run. */
   constructor(options: GuestOptions) {
     this.#options = options;
-    const { core, memory, heap, now, log, bell, neighbours } = options;
+    const { core, memory, heap, now, log, bell, neighbours, seed, allocatorOver } = options;
     this.booted = bootCore<Sys>({
       id: core,
       memory,
@@ -86,10 +96,12 @@ export class Guest {
       log,
       ...(bell === undefined ? {} : { bell }),
       ...(neighbours === undefined ? {} : { neighbours }),
+      ...(seed === undefined ? {} : { seed }),
       system: (threads) => this.#system(threads),
       onThreadExit: (thread) => this.#collect(thread),
     });
     this.core = this.booted.core;
+    this.#allocator = allocatorOver?.(this.booted.heap) ?? this.booted.heap;
   }
 
   /**
@@ -98,7 +110,7 @@ export class Guest {
    */
   async bringUp({ vsock, files }: GuestDevices): Promise<void> {
     const { clock, bell, log } = this.core;
-    const shared = { allocator: this.booted.heap, clock, log, doorbell: bell };
+    const shared = { ...vsock?.tuning, allocator: this.#allocator, clock, log, doorbell: bell };
     if (vsock !== undefined) {
       this.#vsock = await createVsockDriver({ ...shared, transport: vsock.transport, txPath: vsock.txPath });
       this.#layer = new SocketLayer({ driver: this.#vsock, clock });
@@ -148,7 +160,7 @@ export class Guest {
     transport: Transport,
   ): Promise<FileDriver> {
     const { clock, bell, log } = this.core;
-    const shared = { allocator: this.booted.heap, clock, log, doorbell: bell };
+    const shared = { allocator: this.#allocator, clock, log, doorbell: bell };
     const driver = await createFileDriver({ ...shared, transport, cache: { mode, bytes } });
     this.#files = driver;
     this.#releaseFiles = this.core.dedicate(driver, "file driver");
@@ -233,7 +245,7 @@ export class Guest {
       net,
       fs,
       memory: {
-        allocate: (length, alignment) => heap.allocateDma(length, alignment),
+        allocate: (length, alignment) => this.#allocator.allocateDma(length, alignment),
         usage: () => ({ used: heap.stats().bytesInUse, size: heap.size }),
       },
       log,
