@@ -18,6 +18,7 @@ import { CancelSource, Errno, type Log, SystemError, textCodec } from "@toril/vi
 import { type CacheMode, createFileDriver, type FileCalls, type FileDriver } from "@toril/virtio-fs";
 import { createVsockDriver, type TxPath, type VsockDriver, type VsockDriverOptions } from "@toril/vsock";
 import { absentBus, absentFiles, absentSockets } from "./absent.ts";
+import { type Recording, type RecordOptions, startRecording } from "./recording.ts";
 import { type Access, ReplaceableFiles } from "./replaceable-files.ts";
 import { type StatGroup, statGroup } from "./stats.ts";
 import type { Main, Sys } from "./sys.ts";
@@ -61,6 +62,8 @@ export interface GuestDevices {
     /** Absent: the device is there for as long as the guest is. Otherwise `replaceFiles` may bring another one. */
     readonly replaceable?: { readonly access: Access };
   };
+  /** Files to record into what goes through the queues. */
+  readonly record?: RecordOptions | undefined;
 }
 
 export class Guest {
@@ -76,6 +79,7 @@ export class Guest {
   #layer: SocketLayer | undefined;
   #files: FileDriver | undefined;
   #fileDevice: GuestDevices["files"];
+  #recording: Recording | undefined;
   #releaseFiles: () => void = () => {};
   #replaceable: ReplaceableFiles | undefined;
   #replacing: Promise<void> | undefined;
@@ -106,13 +110,20 @@ export class Guest {
 
   /**
    * Brings up the drivers. The core's loop must run by now, and so must the devices.
-   * @throws VirtioError or SystemError when a device cannot be brought up
+   * @throws VirtioError or SystemError when a device cannot be brought up; Node's Error when a file to record into cannot be
+   * opened
    */
-  async bringUp({ vsock, files }: GuestDevices): Promise<void> {
+  async bringUp({ vsock, files, record }: GuestDevices): Promise<void> {
     const { clock, bell, log } = this.core;
+    if (record !== undefined) this.#recording = startRecording(record, log);
     const shared = { ...vsock?.tuning, allocator: this.#allocator, clock, log, doorbell: bell };
     if (vsock !== undefined) {
-      this.#vsock = await createVsockDriver({ ...shared, transport: vsock.transport, txPath: vsock.txPath });
+      this.#vsock = await createVsockDriver({
+        ...shared,
+        transport: vsock.transport,
+        txPath: vsock.txPath,
+        tap: this.#recording?.vsock,
+      });
       this.#layer = new SocketLayer({ driver: this.#vsock, clock });
       this.core.dedicate(this.#vsock, "vsock driver");
     }
@@ -161,7 +172,12 @@ export class Guest {
   ): Promise<FileDriver> {
     const { clock, bell, log } = this.core;
     const shared = { allocator: this.#allocator, clock, log, doorbell: bell };
-    const driver = await createFileDriver({ ...shared, transport, cache: { mode, bytes } });
+    const driver = await createFileDriver({
+      ...shared,
+      transport,
+      cache: { mode, bytes },
+      tap: this.#recording?.files,
+    });
     this.#files = driver;
     this.#releaseFiles = this.core.dedicate(driver, "file driver");
     return driver;
@@ -205,6 +221,7 @@ export class Guest {
     await this.#replacing?.catch(() => {});
     await this.#files?.close();
     await this.#vsock?.close();
+    this.#recording?.close();
   }
 
   /** Also those that a thread starts while it tidies up. */

@@ -17,6 +17,7 @@ export type {
   ProgramExit,
   RunningProgram,
 } from "./machine.ts";
+export type { RecordOptions } from "./recording.ts";
 export type { MachineStats, StatGroup } from "./stats.ts";
 export type { Main, MemoryCalls, Sys } from "./sys.ts";
 export type { FilesBackEnd, VhostUserOptions, VsockBackEnd } from "./vhost-user/options.ts";

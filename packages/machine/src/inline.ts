@@ -65,16 +65,16 @@ export class InlineHardware implements Hardware {
   }
 
   async #bringUp(): Promise<void> {
-    const { directory: served, txPath, log, preload } = this.#settings;
+    const { directory: served, txPath, log, preload, record } = this.#settings;
     for (const module of preload) await import(module);
     const vsock = { transport: this.#attach(this.#vsock, "vsock device"), txPath };
-    if (served === undefined) return this.#guest.bringUp({ vsock });
+    if (served === undefined) return this.#guest.bringUp({ vsock, record });
     const { path, access, cache, cacheBytes } = served;
     const directory = new HostDirectory({ path, access, log });
     const device = new VirtioFsDevice({ fileSystem: directory, tag: FILE_SYSTEM_TAG, log });
     this.#files = { device, directory };
     const files = { transport: this.#attach(device, "file device"), cache, cacheBytes };
-    return this.#guest.bringUp({ vsock, files });
+    return this.#guest.bringUp({ vsock, files, record });
   }
 
   #attach(device: Device, name: string): InProcessTransport {

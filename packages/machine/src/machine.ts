@@ -3,6 +3,7 @@ import type { Log } from "@toril/virtio/platform";
 import type { CacheMode } from "@toril/virtio-fs";
 import type { TxPath } from "@toril/vsock";
 import type { HostProgram } from "./host-program.ts";
+import type { RecordOptions } from "./recording.ts";
 import type { MachineStats } from "./stats.ts";
 import type { Main } from "./sys.ts";
 import type { VhostUserOptions } from "./vhost-user/options.ts";
@@ -44,6 +45,8 @@ export interface MachineOptions {
    * program needs more dies, and nothing else does.
    */
   readonly scriptHeap?: number;
+  /** Files for what goes through the guest's queues: a capture of vsock packets, a trace of file requests. */
+  readonly record?: RecordOptions;
   readonly log?: Log;
 }
 

@@ -4,6 +4,7 @@ import { type Log, silentLog } from "@toril/virtio/platform";
 import type { CacheMode } from "@toril/virtio-fs";
 import { type Cid, guestCid, type TxPath } from "@toril/vsock";
 import type { DirectoryOptions, MachineKind, MachineOptions } from "./machine.ts";
+import type { RecordOptions } from "./recording.ts";
 import { type VhostUserSettings, vhostUserSettings } from "./vhost-user/options.ts";
 
 /** Per core. Of it the drivers take about 8 MiB for rings and packets; the file cache gets a quarter. */
@@ -45,6 +46,7 @@ export interface MachineSettings {
   readonly scriptHeap: number | undefined;
   /** Only of the vhost-user machine. */
   readonly vhostUser: VhostUserSettings | undefined;
+  readonly record: RecordOptions | undefined;
   readonly log: Log;
 }
 
@@ -88,6 +90,7 @@ export function machineSettings(options: MachineOptions): MachineSettings {
             cid: options.cid === undefined ? "default" : "given",
             cacheBytes,
           }),
+    record: options.record,
     log: options.log ?? silentLog,
   };
 }

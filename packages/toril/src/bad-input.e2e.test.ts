@@ -59,6 +59,12 @@ describe.each(MACHINES)("%s machine", (machine) => {
     );
   });
 
+  test("a recording where there is no directory", async () => {
+    const path = join(site.root, "nowhere", "a.pcap");
+    const options = ["serve", site.root, "--port", "0", "--machine", machine];
+    await refused([...options, "--capture", path], 1, /^toril: cannot record into .*a\.pcap: ENOENT/);
+  });
+
   test("a module without main", async () => {
     await refused(
       ["run", join(site.root, "program.ts"), "--quiet", "--machine", machine],

@@ -53,10 +53,11 @@ const booted = boot().then(
 async function boot(): Promise<void> {
   if (preloaded.kind === "failed") throw preloaded.error;
   if (plan.main === undefined) return;
-  const { vsock, files, program } = plan.main;
+  const { vsock, files, program, record } = plan.main;
   await guest.bringUp({
     vsock: { transport: attach(vsock, "vsock registers"), txPath: vsock.txPath },
     ...(files && { files: { ...files, transport: attach(files, "file registers") } }),
+    record,
   });
   const { module, export: name, args } = program;
   // Importing a module needs the engine's own event loop, which an exclusive core lets run only when told.

@@ -138,12 +138,13 @@ export class DedicatedHardware implements Hardware {
   }
 
   #mainPlan(program: { readonly module: URL; readonly export?: string; readonly args?: unknown }): CorePlan["main"] {
-    const { directory, txPath } = this.#settings;
+    const { directory, txPath, record } = this.#settings;
     const [vsockPage, filesPage] = this.#pages;
     const { module, export: exported = "main", args } = program;
     const files = directory && { ...directory, thread: DeviceThread.FILES, page: filesPage.buffer };
     return {
       vsock: { thread: DeviceThread.VSOCK, page: vsockPage.buffer, txPath },
+      record,
       files,
       program: { module: module.href, export: exported, args },
     };

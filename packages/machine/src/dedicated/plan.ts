@@ -5,6 +5,7 @@ import type { LogFields } from "@toril/virtio/platform";
 import type { CacheMode } from "@toril/virtio-fs";
 import type { TxPath } from "@toril/vsock";
 import type { ForwardOptions } from "../machine.ts";
+import type { RecordOptions } from "../recording.ts";
 import type { StatGroup } from "../stats.ts";
 
 /** What threads of one machine share. */
@@ -48,6 +49,7 @@ export interface CorePlan {
     | {
         readonly vsock: DevicePart & { readonly txPath: TxPath };
         readonly files: (DevicePart & { readonly cache: CacheMode; readonly cacheBytes: number }) | undefined;
+        readonly record: RecordOptions | undefined;
         readonly program: { readonly module: string; readonly export: string; readonly args: unknown };
       }
     | undefined;

@@ -75,7 +75,8 @@ export class VhostUserHardware implements Hardware {
     this.#network = await openNetworkDevice(options);
     const vsock = { transport: this.#network.transport, txPath: settings.txPath };
     const files = this.#files?.devices;
-    await this.#guest.bringUp(files === undefined ? { vsock } : { vsock, files });
+    const { record } = settings;
+    await this.#guest.bringUp(files === undefined ? { vsock, record } : { vsock, files, record });
     this.#files?.watch(this.#guest);
   }
 

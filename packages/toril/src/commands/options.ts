@@ -1,6 +1,6 @@
 /** Options that several commands have, and what they become for the machine. */
 
-import type { MachineKind, VhostUserOptions } from "@toril/machine";
+import type { MachineKind, RecordOptions, VhostUserOptions } from "@toril/machine";
 import type { TxPath } from "@toril/vsock";
 import { type Command, Option } from "commander";
 import { readBytes, UsageError } from "../usage.ts";
@@ -16,6 +16,8 @@ export interface MachineFlags {
   readonly vsock?: string;
   readonly uds?: string;
   readonly spawn?: true;
+  readonly capture?: string;
+  readonly traceFuse?: string;
 }
 
 export function addMachineOptions(command: Command): Command {
@@ -37,7 +39,20 @@ export function addMachineOptions(command: Command): Command {
     .option("--fs <socket>", "vhost-user machine: the files are those of a virtiofsd behind this socket")
     .option("--vsock <socket>", "vhost-user machine: the network is that of a vhost-device-vsock behind this socket")
     .option("--uds <path>", "with --vsock: that daemon's host side, its --uds-path")
-    .option("--spawn", "vhost-user machine: start the installed daemons, and keep them running");
+    .option("--spawn", "vhost-user machine: start the installed daemons, and keep them running")
+    .option("--capture <file>", "record the vsock packets in this file, for Wireshark (pcap)")
+    .option("--trace-fuse <file>", "record the file requests in this file, a line each; -: on stderr");
+}
+
+/** What the machine is to record; nothing unless told. */
+export function recordOf({ capture, traceFuse }: MachineFlags): { readonly record?: RecordOptions } {
+  if (capture === undefined && traceFuse === undefined) return {};
+  return {
+    record: {
+      ...(capture === undefined ? {} : { vsock: capture }),
+      ...(traceFuse === undefined ? {} : { files: traceFuse }),
+    },
+  };
 }
 
 /**

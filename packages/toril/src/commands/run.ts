@@ -9,7 +9,7 @@ import type { CommandContext } from "../context.ts";
 import { runSession } from "../run-machine.ts";
 import { formatStats } from "../stats-table.ts";
 import { CommandError, type ForwardSpec, readForward, UsageError, wholeNumber } from "../usage.ts";
-import { addMachineOptions, type MachineFlags, vhostUserOf } from "./options.ts";
+import { addMachineOptions, type MachineFlags, recordOf, vhostUserOf } from "./options.ts";
 
 /** What a program may take to end after SIGINT. */
 const GRACE_MS = 5_000;
@@ -67,6 +67,7 @@ function run(appliance: string, args: readonly string[], flags: RunFlags, contex
       cores: flags.cores,
       ...(cid === undefined ? {} : { cid }),
       ...backEnds,
+      ...recordOf(flags),
       preload: [typeScriptLoader],
       ...(flags.memory === undefined ? {} : { memory: flags.memory }),
       ...(dir === undefined

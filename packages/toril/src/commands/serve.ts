@@ -8,7 +8,7 @@ import type { CommandContext } from "../context.ts";
 import { runSession } from "../run-machine.ts";
 import { formatStats } from "../stats-table.ts";
 import { readHost, readPort, wholeNumber } from "../usage.ts";
-import { addMachineOptions, type MachineFlags, vhostUserOf } from "./options.ts";
+import { addMachineOptions, type MachineFlags, recordOf, vhostUserOf } from "./options.ts";
 import { siteDirectory } from "./site.ts";
 
 /** The vsock port of the web appliance: HTTP's own number. */
@@ -72,6 +72,7 @@ function serve(given: string | undefined, flags: ServeFlags, context: CommandCon
       ...(flags.memory === undefined ? {} : { memory: flags.memory }),
       ...(directory === undefined ? {} : { directory: { path: directory, cache: flags.cache } }),
       ...backEnds,
+      ...recordOf(flags),
       log,
     },
     program: { module: applianceUrl("web"), args },
