@@ -16,12 +16,13 @@ import { type OwnedSocketCalls, type SocketCalls, SocketLayer } from "@toril/soc
 import type { Transport } from "@toril/virtio";
 import { CancelSource, Errno, type Log, SystemError, textCodec } from "@toril/virtio/platform";
 import { type CacheMode, createFileDriver, type FileCalls, type FileDriver } from "@toril/virtio-fs";
-import { createVsockDriver, type TxPath, type VsockDriver, type VsockDriverOptions } from "@toril/vsock";
+import { createVsockDriver, type TxPath, type VsockDriver } from "@toril/vsock";
 import { absentBus, absentFiles, absentSockets } from "./absent.ts";
 import { type Recording, type RecordOptions, startRecording } from "./recording.ts";
 import { type Access, ReplaceableFiles } from "./replaceable-files.ts";
 import { type StatGroup, statGroup } from "./stats.ts";
 import type { Main, Sys } from "./sys.ts";
+import type { VsockTuning } from "./tuning.ts";
 
 /** What cancelled threads may take to end: closing files and sockets takes a few round trips. */
 const TIDY_UP_MS = 100;
@@ -45,15 +46,14 @@ export interface GuestOptions {
   readonly allocatorOver?: (heap: DmaAllocator) => DmaAllocator;
 }
 
-/** What the vsock driver may have different from its defaults. */
-export type VsockTuning = Partial<
-  Pick<VsockDriverOptions, "bufAlloc" | "rxBuffers" | "rxBufferSize" | "txMemory" | "counterStart">
->;
-
 /** The devices that are dedicated to a core. */
 export interface GuestDevices {
   /** Absent: this core has no network. */
-  readonly vsock?: { readonly transport: Transport; readonly txPath: TxPath; readonly tuning?: VsockTuning };
+  readonly vsock?: {
+    readonly transport: Transport;
+    readonly txPath: TxPath;
+    readonly tuning?: VsockTuning | undefined;
+  };
   /** Absent: file calls end with ENODEV. */
   readonly files?: {
     readonly transport: Transport;

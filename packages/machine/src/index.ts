@@ -20,4 +20,5 @@ export type {
 export type { RecordOptions } from "./recording.ts";
 export type { MachineStats, StatGroup } from "./stats.ts";
 export type { Main, MemoryCalls, Sys } from "./sys.ts";
+export type { Idling, MachineTuning, VsockDeviceTuning, VsockTuning } from "./tuning.ts";
 export type { FilesBackEnd, VhostUserOptions, VsockBackEnd } from "./vhost-user/options.ts";

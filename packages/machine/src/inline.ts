@@ -33,7 +33,7 @@ export class InlineHardware implements Hardware {
   #files: { readonly device: VirtioFsDevice; readonly directory: HostDirectory } | undefined;
 
   private constructor(settings: MachineSettings) {
-    const { memory: size, cores, cid, log } = settings;
+    const { memory: size, cores, cid, log, tuning } = settings;
     this.description = describeMachine(settings);
     this.#settings = settings;
     this.#memory = GuestMemory.allocate({ size });
@@ -47,7 +47,7 @@ export class InlineHardware implements Hardware {
       log,
     });
     const { core } = this.#guest;
-    this.#vsock = new VsockDevice({ guestCid: cid, clock: core.clock, log });
+    this.#vsock = new VsockDevice({ ...tuning.device, guestCid: cid, clock: core.clock, log });
     this.#loop = runHosted(core, { host: nodeLoop });
     this.#guest.report("loop", () => this.#loop.idle.stats);
   }
@@ -65,9 +65,9 @@ export class InlineHardware implements Hardware {
   }
 
   async #bringUp(): Promise<void> {
-    const { directory: served, txPath, log, preload, record } = this.#settings;
+    const { directory: served, txPath, log, preload, record, tuning } = this.#settings;
     for (const module of preload) await import(module);
-    const vsock = { transport: this.#attach(this.#vsock, "vsock device"), txPath };
+    const vsock = { transport: this.#attach(this.#vsock, "vsock device"), txPath, tuning: tuning.driver };
     if (served === undefined) return this.#guest.bringUp({ vsock, record });
     const { path, access, cache, cacheBytes } = served;
     const directory = new HostDirectory({ path, access, log });

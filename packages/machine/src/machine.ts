@@ -6,6 +6,7 @@ import type { HostProgram } from "./host-program.ts";
 import type { RecordOptions } from "./recording.ts";
 import type { MachineStats } from "./stats.ts";
 import type { Main } from "./sys.ts";
+import type { MachineTuning } from "./tuning.ts";
 import type { VhostUserOptions } from "./vhost-user/options.ts";
 
 export type MachineKind = "inline" | "dedicated" | "vhost-user";
@@ -45,6 +46,8 @@ export interface MachineOptions {
    * program needs more dies, and nothing else does.
    */
   readonly scriptHeap?: number;
+  /** What is not to be as machines have it: windows, queues, how a core idles. */
+  readonly tuning?: MachineTuning;
   /** Files for what goes through the guest's queues: a capture of vsock packets, a trace of file requests. */
   readonly record?: RecordOptions;
   readonly log?: Log;

@@ -5,6 +5,7 @@ import type { CacheMode } from "@toril/virtio-fs";
 import { type Cid, guestCid, type TxPath } from "@toril/vsock";
 import type { DirectoryOptions, MachineKind, MachineOptions } from "./machine.ts";
 import type { RecordOptions } from "./recording.ts";
+import type { MachineTuning } from "./tuning.ts";
 import { type VhostUserSettings, vhostUserSettings } from "./vhost-user/options.ts";
 
 /** Per core. Of it the drivers take about 8 MiB for rings and packets; the file cache gets a quarter. */
@@ -47,6 +48,7 @@ export interface MachineSettings {
   /** Only of the vhost-user machine. */
   readonly vhostUser: VhostUserSettings | undefined;
   readonly record: RecordOptions | undefined;
+  readonly tuning: MachineTuning;
   readonly log: Log;
 }
 
@@ -91,6 +93,7 @@ export function machineSettings(options: MachineOptions): MachineSettings {
             cacheBytes,
           }),
     record: options.record,
+    tuning: options.tuning ?? {},
     log: options.log ?? silentLog,
   };
 }

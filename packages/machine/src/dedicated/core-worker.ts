@@ -6,6 +6,7 @@ import { GuestMemory, guestAddress } from "@toril/memory";
 import { Guest } from "../guest.ts";
 import { startProgram } from "../program.ts";
 import type { ProgramObserver } from "../program-run.ts";
+import { spinOf } from "../tuning.ts";
 import { type CorePlan, carryError, type DevicePart, type Request } from "./plan.ts";
 import { RegisterPage } from "./register-page.ts";
 import { RegisterTransport } from "./register-transport.ts";
@@ -39,7 +40,11 @@ core.dedicate(serveRequests(plan.mailbox, serve), "supervisor");
 // Before the loop runs: nothing is done for other cores, such as loading a program's module for a thread of theirs, until
 // the loaders that it needs are there.
 const preloaded = await importAll(plan.preload);
-const loop = runExclusive(core, { bell: core.bell, drained: () => new Promise((resolve) => setImmediate(resolve)) });
+const loop = runExclusive(core, {
+  bell: core.bell,
+  spin: spinOf(plan.tuning),
+  drained: () => new Promise((resolve) => setImmediate(resolve)),
+});
 guest.report(`loop of core ${plan.core}`, () => loop.idle.stats);
 board.setState(plan.core, "running");
 const booted = boot().then(
@@ -55,7 +60,7 @@ async function boot(): Promise<void> {
   if (plan.main === undefined) return;
   const { vsock, files, program, record } = plan.main;
   await guest.bringUp({
-    vsock: { transport: attach(vsock, "vsock registers"), txPath: vsock.txPath },
+    vsock: { transport: attach(vsock, "vsock registers"), txPath: vsock.txPath, tuning: plan.tuning.driver },
     ...(files && { files: { ...files, transport: attach(files, "file registers") } }),
     record,
   });

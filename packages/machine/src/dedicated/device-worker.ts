@@ -1,7 +1,7 @@
 /** A device's thread: serves one device to core 0. It shares Node's event loop, because sockets and files live there. */
 import { workerData } from "node:worker_threads";
 import { HostDirectory, monotonicNow, type TcpForward } from "@toril/host";
-import { ADAPTIVE_SPIN, Core, CoreBoard, type PlainSystem, runHosted } from "@toril/kernel";
+import { Core, CoreBoard, type PlainSystem, runHosted } from "@toril/kernel";
 import { GuestMemory } from "@toril/memory";
 import { type Device, DeviceHost } from "@toril/virtio";
 import { VirtioFsDevice } from "@toril/virtio-fs/device";
@@ -12,6 +12,7 @@ import { hostCalls, runHostProgram } from "../host-program.ts";
 import { nodeLoop } from "../node-loop.ts";
 import { FILE_SYSTEM_TAG } from "../settings.ts";
 import { statGroup } from "../stats.ts";
+import { spinOf } from "../tuning.ts";
 import { carryError, type DevicePlan, type ForwardReply, type Request } from "./plan.ts";
 import { RegisterPage } from "./register-page.ts";
 import { RegisterServer } from "./register-server.ts";
@@ -29,7 +30,7 @@ const core = new Core<PlainSystem>({
   log,
   system: (threads) => ({ threads }),
 });
-const loop = runHosted(core, { host: nodeLoop, spin: ADAPTIVE_SPIN });
+const loop = runHosted(core, { host: nodeLoop, spin: spinOf(plan.tuning) });
 const forwards: TcpForward[] = [];
 
 /** The device that this thread is for. */
@@ -64,7 +65,12 @@ function start(served: Served): void {
 
 function makeDevice(): Served {
   if (plan.device.type === "vsock") {
-    const vsock = new VsockDevice({ guestCid: guestCid(plan.device.cid), clock: core.clock, log });
+    const vsock = new VsockDevice({
+      ...plan.tuning.device,
+      guestCid: guestCid(plan.device.cid),
+      clock: core.clock,
+      log,
+    });
     return { name: "vsock device", device: vsock, vsock, stats: () => vsock.stats, letGo: () => {} };
   }
   const { path, access } = plan.device;

@@ -78,14 +78,14 @@ export class DedicatedHardware implements Hardware {
     if (bus !== undefined) clearBus(this.#memory, bus);
     cores.forEach((heap, core) => {
       const common = { kind: "core", core, shared: this.#shared, heap, bus } as const;
-      const { preload } = this.#settings;
+      const { preload, tuning } = this.#settings;
       const main = core === 0 ? this.#mainPlan(program) : undefined;
       this.#cores.push(
         this.#spawn({
           name: `core ${core}`,
           script: "core-worker",
           bell: this.#coreBoard.bell(core),
-          plan: (mailbox): CorePlan => ({ ...common, mailbox, preload, main }),
+          plan: (mailbox): CorePlan => ({ ...common, mailbox, tuning, preload, main }),
           onNotice: (notice) => tellRun(run, notice),
           onDeath: (error) => this.#coreDied(core, error, run),
         }),
@@ -157,7 +157,9 @@ export class DedicatedHardware implements Hardware {
         name,
         script: "device-worker",
         bell: this.#deviceBoard.bell(thread),
-        plan: (mailbox): DevicePlan => ({ kind: "device", thread, shared: this.#shared, mailbox, page, device }),
+        plan: (mailbox): DevicePlan => ({
+          ...{ kind: "device", thread, mailbox, page, device, shared: this.#shared, tuning: this.#settings.tuning },
+        }),
         onDeath: () => {
           this.#deviceBoard.setState(thread, "dead");
           // The cores sleep on a board of their own: wake them, so that their drivers see it.

@@ -7,6 +7,7 @@ import type { TxPath } from "@toril/vsock";
 import type { ForwardOptions } from "../machine.ts";
 import type { RecordOptions } from "../recording.ts";
 import type { StatGroup } from "../stats.ts";
+import type { MachineTuning } from "../tuning.ts";
 
 /** What threads of one machine share. */
 export interface SharedParts {
@@ -39,6 +40,7 @@ export interface CorePlan {
   readonly core: number;
   readonly shared: SharedParts;
   readonly mailbox: MailboxPart;
+  readonly tuning: MachineTuning;
   readonly heap: { readonly base: number; readonly size: number };
   /** Absent on a machine of one core. */
   readonly bus: BusPlace | undefined;
@@ -60,6 +62,7 @@ export interface DevicePlan {
   readonly thread: DeviceThread;
   readonly shared: SharedParts;
   readonly mailbox: MailboxPart;
+  readonly tuning: MachineTuning;
   readonly page: SharedArrayBuffer;
   readonly device:
     | { readonly type: "vsock"; readonly cid: number }

@@ -4,7 +4,7 @@
  * event loop and sleeps in it: the devices' interrupts are eventfds there.
  */
 import { monotonicNow } from "@toril/host";
-import { ADAPTIVE_SPIN, LocalBell, type RunningLoop, runHosted } from "@toril/kernel";
+import { LocalBell, type RunningLoop, runHosted } from "@toril/kernel";
 import { guestAddress } from "@toril/memory";
 import { MemfdMemory } from "@toril/vhost-user";
 import type { Hardware } from "../booted-machine.ts";
@@ -16,6 +16,7 @@ import { startProgram } from "../program.ts";
 import type { ProgramRun } from "../program-run.ts";
 import { type MachineSettings, mebibytes } from "../settings.ts";
 import type { MachineStats } from "../stats.ts";
+import { spinOf } from "../tuning.ts";
 import { explained } from "./errors.ts";
 import { type FileDevice, openFileDevice } from "./file-devices.ts";
 import { OwnDevices } from "./own-devices.ts";
@@ -47,7 +48,7 @@ export class VhostUserHardware implements Hardware {
       log,
     });
     this.#own = new OwnDevices(this.#guest.core, memory, log);
-    this.#loop = runHosted(this.#guest.core, { host: nodeLoop, spin: ADAPTIVE_SPIN });
+    this.#loop = runHosted(this.#guest.core, { host: nodeLoop, spin: spinOf(settings.tuning) });
     this.#guest.report("loop", () => this.#loop.idle.stats);
   }
 
@@ -73,9 +74,9 @@ export class VhostUserHardware implements Hardware {
     const options = { settings, memory: this.#memory, own: this.#own };
     this.#files = await openFileDevice(options);
     this.#network = await openNetworkDevice(options);
-    const vsock = { transport: this.#network.transport, txPath: settings.txPath };
+    const { record, tuning, txPath } = settings;
+    const vsock = { transport: this.#network.transport, txPath, tuning: tuning.driver };
     const files = this.#files?.devices;
-    const { record } = settings;
     await this.#guest.bringUp(files === undefined ? { vsock, record } : { vsock, files, record });
     this.#files?.watch(this.#guest);
   }

@@ -62,8 +62,8 @@ export async function openNetworkDevice(options: NetworkOptions): Promise<Networ
 }
 
 function ownVsock({ settings, own }: NetworkOptions): NetworkDevice {
-  const { cid, log } = settings;
-  const device = new VsockDevice({ guestCid: cid, clock: own.core.clock, log });
+  const { cid, log, tuning } = settings;
+  const device = new VsockDevice({ ...tuning.device, guestCid: cid, clock: own.core.clock, log });
   return {
     server: `our own device, CID ${cid}`,
     transport: own.attach(device, "vsock device"),
