@@ -90,6 +90,14 @@ export class DmaBuffer {
   }
 
   /**
+   * What `bytes` asks, without making the view.
+   * @throws DmaBufferError when lent to write or freed.
+   */
+  checkReadable(): void {
+    if (this.#loans < OWNED) throw this.#breach("be read");
+  }
+
+  /**
    * Lends the buffer to a device that reads it; may be done many times over.
    * @throws DmaBufferError when lent to write or freed.
    */

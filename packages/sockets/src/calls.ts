@@ -7,8 +7,10 @@
  */
 import type { DmaBuffer } from "@toril/memory";
 import type { AbortSignalLike } from "@toril/virtio/platform";
-import type { ReceivedBytes, TxPath, VsockAddress } from "@toril/vsock";
+import type { BorrowedBytes, BufferSlice, ReceivedBytes, TxPath, VsockAddress } from "@toril/vsock";
 import type { Socket } from "./socket.ts";
+
+export type { BufferSlice } from "@toril/vsock";
 
 export interface WaitOptions {
   /** Milliseconds; then ETIMEDOUT. Waits for ever unless told. */
@@ -39,11 +41,14 @@ export interface Readiness {
   readonly writable: readonly Socket[];
 }
 
-/** Where the bytes of a send lie when they are a guest buffer: it is lent, not copied, on the zero-copy path. */
-export interface BufferSlice {
-  readonly buffer: DmaBuffer;
-  readonly offset: number;
-  readonly length: number;
+export interface SendBufferOptions extends WaitOptions {
+  /** Called once, when no part is lent any more; also when the send fails. */
+  readonly onReturned?: () => void;
+  /**
+   * When the promise settles, well or not. `taken` (unless told): when all bytes are queued; the buffers are still lent.
+   * `returned`: when in addition nothing of this call is lent any more, so that the buffers may be written again.
+   */
+  readonly settle?: "taken" | "returned";
 }
 
 export interface SocketCalls {
@@ -64,11 +69,25 @@ export interface SocketCalls {
   send(socket: Socket, bytes: Uint8Array, options?: WaitOptions): Promise<number>;
   trySend(socket: Socket, bytes: Uint8Array): number;
   /**
-   * Sends all of a guest buffer's slice; settles when all is taken. `onReturned` is called once, when no part is lent any
-   * more; also when the send fails.
+   * Sends all of a guest buffer's slice. On the zero-copy path it is lent to the device until used: it cannot be written,
+   * freed or lent for writing meanwhile. There are three ways to hear that it is back: `settle`, `onReturned`, and the
+   * counters `loansMade` and `loansReturned`.
    */
-  sendBuffer(socket: Socket, slice: BufferSlice, options?: WaitOptions & { onReturned?: () => void }): Promise<number>;
+  sendBuffer(socket: Socket, slice: BufferSlice, options?: SendBufferOptions): Promise<number>;
   trySendBuffer(socket: Socket, buffer: DmaBuffer, offset: number, length: number, onReturned?: () => void): number;
+  /** The same for several parts of buffers, one behind the other in the stream, in as few packets as the ring allows. */
+  sendBuffers(socket: Socket, parts: readonly BufferSlice[], options?: SendBufferOptions): Promise<number>;
+  /** From byte `skip` of the list on: a call that took less is repeated with the same list. One call is one loan. */
+  trySendBuffers(socket: Socket, parts: readonly BufferSlice[], skip: number, onReturned?: () => void): number;
+  /** Sends of this socket that lent something, modulo 2^32; or a negative errno. */
+  loansMade(socket: Socket): number;
+  /**
+   * How many of those, counted from the first, are over: send number n (from 0) has given everything back when this is
+   * above n. In the spirit of Linux' MSG_ZEROCOPY; costs nothing, and no callback.
+   */
+  loansReturned(socket: Socket): number;
+  /** Waits until `loansReturned` has reached `count`; all that were made by now, unless told. Returns it. */
+  loansOver(socket: Socket, count?: number, options?: WaitOptions): Promise<number>;
   /**
    * Bytes that a send would take now, or a negative errno. 0: none; `select` for writing waits until there is room. For
    * those who fetch what they send only when it can go, so that a peer that stalls holds nothing of theirs.
@@ -88,6 +107,11 @@ export interface SocketCalls {
   /** Received bytes in place, to be released; `undefined` at the end of the stream. */
   borrow(socket: Socket, options?: WaitOptions): Promise<ReceivedBytes | undefined>;
   tryBorrow(socket: Socket): ReceivedBytes | undefined | number;
+  /**
+   * The same into an object of the caller's, for those who must not allocate: the length of the run, 0 at the end of the
+   * stream, or a negative errno. @throws Error when `into` still holds a run.
+   */
+  tryBorrowInto(socket: Socket, into: BorrowedBytes): number;
 
   /**
    * Waits until one socket of either list is ready: a call on it would not wait (a failed or closed connection is ready).

@@ -3,7 +3,7 @@
  * first serves the waits in order, then tells those who select.
  */
 import { Errno, SystemError } from "@toril/virtio/platform";
-import type { ConnectionListener, Port, ReceivedBytes, VsockConnection } from "@toril/vsock";
+import type { BorrowedBytes, ConnectionListener, Port, ReceivedBytes, VsockConnection } from "@toril/vsock";
 import { applyOptions, type WantedOptions } from "./options.ts";
 import type { PortTable } from "./ports.ts";
 import type { SelectWait, Side } from "./select.ts";
@@ -34,6 +34,8 @@ export class SocketHandle extends Socket implements ConnectionListener {
   /** recv, peek, borrow and accept. */
   readonly readers: WaitQueue = new WaitQueue();
   readonly writers: WaitQueue = new WaitQueue();
+  /** loansOver. */
+  readonly lenders: WaitQueue = new WaitQueue();
   readonly #ports: PortTable;
   /** Whether this side has said that it takes no more. */
   #receiving: "open" | "shut" = "open";
@@ -101,6 +103,13 @@ export class SocketHandle extends Socket implements ConnectionListener {
     if (state.kind !== "connected") return -this.#notConnected();
     if (this.readers.head !== undefined) return -Errno.EAGAIN;
     return state.connection.tryBorrow();
+  }
+
+  tryBorrowInto(into: BorrowedBytes): number {
+    const state = this.state;
+    if (state.kind !== "connected") return -this.#notConnected();
+    if (this.readers.head !== undefined) return -Errno.EAGAIN;
+    return state.connection.tryBorrowInto(into);
   }
 
   trySend(bytes: Uint8Array): number {
@@ -194,6 +203,7 @@ export class SocketHandle extends Socket implements ConnectionListener {
     }
     this.readers.failAll(Errno.EBADF, detail);
     this.writers.failAll(Errno.EBADF, detail);
+    this.lenders.failAll(Errno.EBADF, detail);
     for (const wait of this.#readWatchers ?? NO_WATCHERS) wait.fail(Errno.EBADF, detail);
     for (const wait of this.#writeWatchers ?? NO_WATCHERS) wait.fail(Errno.EBADF, detail);
   }
@@ -216,6 +226,10 @@ export class SocketHandle extends Socket implements ConnectionListener {
   onWritable(): void {
     this.writers.serve();
     this.announce("write");
+  }
+
+  onReturned(): void {
+    this.lenders.serve();
   }
 
   onClosed(errno: number): void {

@@ -6,6 +6,7 @@ export type {
   BufferSlice,
   ConnectOptions,
   Readiness,
+  SendBufferOptions,
   SocketCalls,
   SocketOptions,
   WaitOptions,

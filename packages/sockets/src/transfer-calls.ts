@@ -1,14 +1,15 @@
 /** The calls that move bytes, and select: first their `try…`, and a promise that waits only when that cannot do it. */
 import type { DmaBuffer } from "@toril/memory";
 import { type AbortSignalLike, type Clock, Errno, SystemError } from "@toril/virtio/platform";
-import type { ReceivedBytes } from "@toril/vsock";
-import type { BufferSlice, Readiness, WaitOptions } from "./calls.ts";
+import type { BorrowedBytes, ReceivedBytes } from "@toril/vsock";
+import type { BufferSlice, Readiness, SendBufferOptions, WaitOptions } from "./calls.ts";
 import { SendError } from "./errors.ts";
+import { isReached, Loans, LoanWait } from "./loans.ts";
 import { asHandle, connectionOf, handleOf, handlesOf, notASocket, refuse } from "./lookup.ts";
 import { SelectWait } from "./select.ts";
 import type { Socket } from "./socket.ts";
 import { type Cancellable, refusal, type WaitScope } from "./wait.ts";
-import { BorrowWait, Loans, ReceiveWait, SendBufferWait, SendWait } from "./waits.ts";
+import { BorrowWait, ReceiveWait, SendBuffersWait, SendWait } from "./waits.ts";
 
 export class TransferCalls implements WaitScope {
   readonly clock: Clock;
@@ -47,32 +48,68 @@ export class TransferCalls implements WaitScope {
     return connection.trySendBuffer(buffer, offset, length, onReturned);
   }
 
-  async sendBuffer(
+  trySendBuffers(socket: Socket, parts: readonly BufferSlice[], skip: number, onReturned?: () => void): number {
+    const handle = handleOf(socket, "sendBuffers");
+    const connection = handle.connected();
+    if (typeof connection === "number") return connection;
+    if (handle.writers.head !== undefined) return -Errno.EAGAIN;
+    return connection.trySendBuffers(parts, skip, onReturned);
+  }
+
+  sendBuffer(socket: Socket, slice: BufferSlice, options?: SendBufferOptions): Promise<number> {
+    return this.#sendBuffers("sendBuffer", socket, [slice], options);
+  }
+
+  sendBuffers(socket: Socket, parts: readonly BufferSlice[], options?: SendBufferOptions): Promise<number> {
+    return this.#sendBuffers("sendBuffers", socket, parts, options);
+  }
+
+  async #sendBuffers(
+    syscall: "sendBuffer" | "sendBuffers",
     socket: Socket,
-    slice: BufferSlice,
-    options?: WaitOptions & { onReturned?: () => void },
+    parts: readonly BufferSlice[],
+    options?: SendBufferOptions,
   ): Promise<number> {
     const loans = new Loans(options?.onReturned);
-    let sent = 0;
     try {
-      refuse("sendBuffer", this, options);
-      const handle = handleOf(socket, "sendBuffer");
+      refuse(syscall, this, options);
+      const handle = handleOf(socket, syscall);
       const connection = handle.connected();
-      if (typeof connection === "number") throw new SendError(-connection, "sendBuffer", 0);
+      if (typeof connection === "number") throw new SendError(-connection, syscall, 0);
+      const total = parts.reduce((sum, { length }) => sum + length, 0);
+      let sent = 0;
       if (handle.writers.head === undefined) {
-        const count = loans.send(connection, slice.buffer, slice.offset, slice.length);
-        if (count < 0 && count !== -Errno.EAGAIN) throw new SendError(-count, "sendBuffer", 0);
+        const count = loans.send(connection, parts, 0);
+        if (count < 0 && count !== -Errno.EAGAIN) throw new SendError(-count, syscall, 0);
         sent = Math.max(count, 0);
-        if (count === slice.length) {
-          loans.finish();
-          return sent;
-        }
+        if (count === total) return sent;
       }
-      return new SendBufferWait(this, handle.writers, connection, slice, sent, loans, options).promise;
-    } catch (error) {
+      return await new SendBuffersWait(syscall, this, handle.writers, connection, parts, total, sent, loans, options)
+        .promise;
+    } finally {
       loans.finish();
-      throw error;
+      if (options?.settle === "returned") await loans.over;
     }
+  }
+
+  loansMade(socket: Socket): number {
+    const connection = handleOf(socket, "loansMade").connected();
+    return typeof connection === "number" ? connection : connection.loansMade;
+  }
+
+  loansReturned(socket: Socket): number {
+    const connection = handleOf(socket, "loansReturned").connected();
+    return typeof connection === "number" ? connection : connection.loansReturned;
+  }
+
+  async loansOver(socket: Socket, count?: number, options?: WaitOptions): Promise<number> {
+    refuse("loansOver", this, options);
+    const handle = handleOf(socket, "loansOver");
+    const connection = handle.connected();
+    if (typeof connection === "number") throw new SystemError(-connection, "loansOver");
+    const wanted = count ?? connection.loansMade;
+    if (isReached(connection.loansReturned, wanted)) return connection.loansReturned;
+    return new LoanWait(this, handle.lenders, connection, wanted, options).promise;
   }
 
   sendRoom(socket: Socket): number {
@@ -95,6 +132,10 @@ export class TransferCalls implements WaitScope {
 
   tryBorrow(socket: Socket): ReceivedBytes | undefined | number {
     return handleOf(socket, "borrow").tryBorrow();
+  }
+
+  tryBorrowInto(socket: Socket, into: BorrowedBytes): number {
+    return handleOf(socket, "borrow").tryBorrowInto(into);
   }
 
   recv(socket: Socket, target: Uint8Array, options?: WaitOptions): Promise<number> {

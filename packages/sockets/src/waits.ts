@@ -1,10 +1,10 @@
 /** The waits of the socket calls: each holds what its operation still needs, and tries it when its turn and an event come. */
-import type { DmaBuffer } from "@toril/memory";
 import { Errno, type SystemError } from "@toril/virtio/platform";
-import type { ReceivedBytes, VsockConnection } from "@toril/vsock";
+import type { BufferSlice, ReceivedBytes, VsockConnection } from "@toril/vsock";
 import type { WaitOptions } from "./calls.ts";
 import { SendError } from "./errors.ts";
 import type { SocketHandle } from "./handle.ts";
+import type { Loans } from "./loans.ts";
 import { Wait, type WaitQueue, type WaitScope } from "./wait.ts";
 
 /** recv and peek: they differ only in what they call. */
@@ -58,7 +58,7 @@ abstract class TransferWait extends Wait<number> {
   readonly #length: number;
 
   constructor(
-    syscall: "send" | "sendBuffer",
+    syscall: "send" | "sendBuffer" | "sendBuffers",
     scope: WaitScope,
     queue: WaitQueue,
     length: number,
@@ -112,68 +112,30 @@ export class SendWait extends TransferWait {
   }
 }
 
-/** The loans that one `sendBuffer` makes, part by part: tells once when all of them are over. */
-export class Loans {
-  /** One for the call itself, one for each part that was taken. */
-  #open = 1;
-  readonly #onReturned: (() => void) | undefined;
-  /** What the connection calls for each part. */
-  readonly returned: () => void = () => this.#close();
-
-  constructor(onReturned: (() => void) | undefined) {
-    this.#onReturned = onReturned;
-  }
-
-  /** @returns what the connection returned. */
-  send(connection: VsockConnection, buffer: DmaBuffer, offset: number, length: number): number {
-    this.#open++;
-    const count = connection.trySendBuffer(buffer, offset, length, this.returned);
-    if (count < 0) this.#open--;
-    return count;
-  }
-
-  /** The call itself is over, well or not. */
-  finish(): void {
-    this.#close();
-  }
-
-  #close(): void {
-    this.#open--;
-    if (this.#open === 0) this.#onReturned?.();
-  }
-}
-
-export class SendBufferWait extends TransferWait {
+export class SendBuffersWait extends TransferWait {
   readonly #connection: VsockConnection;
-  readonly #buffer: DmaBuffer;
-  readonly #offset: number;
-  readonly #end: number;
+  readonly #parts: readonly BufferSlice[];
   readonly #loans: Loans;
 
   constructor(
+    syscall: "sendBuffer" | "sendBuffers",
     scope: WaitScope,
     queue: WaitQueue,
     connection: VsockConnection,
-    slice: { readonly buffer: DmaBuffer; readonly offset: number; readonly length: number },
+    parts: readonly BufferSlice[],
+    total: number,
     sent: number,
     loans: Loans,
     options?: WaitOptions,
   ) {
-    super("sendBuffer", scope, queue, slice.length, sent, options);
+    super(syscall, scope, queue, total, sent, options);
     this.#connection = connection;
-    this.#buffer = slice.buffer;
-    this.#offset = slice.offset;
-    this.#end = slice.offset + slice.length;
+    this.#parts = parts;
     this.#loans = loans;
   }
 
   protected transfer(sent: number): number {
-    const from = this.#offset + sent;
-    return this.#loans.send(this.#connection, this.#buffer, from, this.#end - from);
-  }
-
-  protected override released(): void {
-    this.#loans.finish();
+    return this.#loans.send(this.#connection, this.#parts, sent);
   }
 }
 

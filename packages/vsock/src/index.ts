@@ -6,6 +6,7 @@ export { type Cid, guestCid, HOST_CID, type Port, PORT_ANY, port, type VsockAddr
 export { type CaptureSink, vsockCapture } from "./capture/vsockmon.ts";
 export type { PortRange } from "./connection/ephemeral-ports.ts";
 export type {
+  BufferSlice,
   ConnectionListener,
   ReceivedBytes,
   TxPath,
@@ -13,6 +14,7 @@ export type {
   VsockDriver,
   VsockListener,
 } from "./driver/api.ts";
+export { BorrowedBytes, type Lender } from "./driver/borrowed-bytes.ts";
 export { createVsockDriver } from "./driver/create.ts";
 export type { VsockDriverOptions } from "./driver/options.ts";
 export type { VsockDriverStats } from "./driver/stats.ts";

@@ -1,7 +1,15 @@
 /** One end of a connection of the memory network. */
 import type { DmaBuffer } from "@toril/memory";
 import { Errno } from "@toril/virtio/platform";
-import type { ConnectionListener, ReceivedBytes, TxPath, VsockAddress, VsockConnection } from "@toril/vsock";
+import {
+  BorrowedBytes,
+  type BufferSlice,
+  type ConnectionListener,
+  type Lender,
+  type TxPath,
+  type VsockAddress,
+  type VsockConnection,
+} from "@toril/vsock";
 
 /** Linux' default vsock window. */
 const DEFAULT_WINDOW = 256 * 1024;
@@ -9,7 +17,7 @@ const DEFAULT_WINDOW = 256 * 1024;
 /** Puts something on the wire: it happens in a later `poll`, in order. */
 export type Wire = (event: () => void) => void;
 
-export class MemoryConnection implements VsockConnection {
+export class MemoryConnection implements VsockConnection, Lender {
   readonly local: VsockAddress;
   readonly peer: VsockAddress;
   status: VsockConnection["status"] = "connecting";
@@ -26,6 +34,8 @@ export class MemoryConnection implements VsockConnection {
   copiedBytes = 0;
   /** `trySendBuffer` calls whose buffer was lent, for tests that count copies. */
   lentSends = 0;
+  /** Each arrives in order here, so the count of those that are back is that of the first ones. */
+  loansReturned = 0;
   readonly #wire: Wire;
   readonly #inbox: Uint8Array[] = [];
   #window = DEFAULT_WINDOW;
@@ -80,8 +90,39 @@ export class MemoryConnection implements VsockConnection {
       onReturned?.();
       return count;
     }
-    this.sends++;
     this.lentSends++;
+    this.#lend(buffer, offset, count, () => this.#returned(onReturned));
+    return count;
+  }
+
+  trySendBuffers(parts: readonly BufferSlice[], skip: number, onReturned?: () => void): number {
+    const total = parts.reduce((sum, { length }) => sum + length, -skip);
+    const count = this.#admit(total);
+    if (count < 0) return count;
+    const lends = this.txPath === "zero-copy" && count > 0;
+    if (lends) this.lentSends++;
+    let before = skip;
+    let left = count;
+    for (const { buffer, offset, length } of parts) {
+      const start = Math.min(before, length);
+      before -= start;
+      const taken = Math.min(left, length - start);
+      left -= taken;
+      if (taken === 0) continue;
+      const last = left === 0 ? () => this.#returned(onReturned) : () => {};
+      if (lends) this.#lend(buffer, offset + start, taken, last);
+      else this.#transmit(buffer.bytes.slice(offset + start, offset + start + taken));
+    }
+    if (!lends) onReturned?.();
+    return count;
+  }
+
+  get loansMade(): number {
+    return this.lentSends;
+  }
+
+  #lend(buffer: DmaBuffer, offset: number, count: number, returned: () => void): void {
+    this.sends++;
     buffer.lendToRead();
     this.#inFlight += count;
     this.#wire(() => {
@@ -89,9 +130,14 @@ export class MemoryConnection implements VsockConnection {
       buffer.giveBack();
       this.#inFlight -= count;
       this.other?.arrive(bytes);
-      onReturned?.();
+      returned();
     });
-    return count;
+  }
+
+  #returned(onReturned: (() => void) | undefined): void {
+    this.loansReturned++;
+    onReturned?.();
+    this.listener.onReturned?.();
   }
 
   /** How many of `length` bytes may go. */
@@ -136,18 +182,24 @@ export class MemoryConnection implements VsockConnection {
     return filled;
   }
 
-  tryBorrow(): ReceivedBytes | undefined | number {
+  tryBorrow(): BorrowedBytes | undefined | number {
+    const borrowed = new BorrowedBytes();
+    const length = this.tryBorrowInto(borrowed);
+    if (length > 0) return borrowed;
+    return length === 0 ? undefined : length;
+  }
+
+  tryBorrowInto(into: BorrowedBytes): number {
     const [bytes] = this.#inbox;
-    if (bytes === undefined) return this.#nothing();
+    if (bytes === undefined) return this.#nothing() ?? 0;
     this.#inbox.shift();
     this.readable -= bytes.length;
-    let state: "borrowed" | "released" = "borrowed";
-    const release = (): void => {
-      if (state === "released") throw new Error("released twice");
-      state = "released";
-      this.#creditCameBack();
-    };
-    return { bytes, release };
+    into.fill(this, undefined, bytes.length, bytes);
+    return bytes.length;
+  }
+
+  takeBack(): void {
+    this.#creditCameBack();
   }
 
   /** What an empty inbox means: `undefined` for the end. */

@@ -7,6 +7,7 @@
 import type { DmaBuffer } from "@toril/memory";
 import type { Pollable } from "@toril/virtio/platform";
 import type { Cid, Port, VsockAddress } from "../address.ts";
+import type { BorrowedBytes } from "./borrowed-bytes.ts";
 import type { VsockDriverStats } from "./stats.ts";
 
 /**
@@ -24,13 +25,28 @@ export interface ConnectionListener {
   onReadable?(): void;
   /** There is room to send again after a call that returned -EAGAIN or a short count, or after `writable` was 0. */
   onWritable?(): void;
+  /** Lent buffers are back: `loansReturned` has grown. Also after `onClosed`: the device may still have read them. */
+  onReturned?(): void;
   /** It is over; 0 when both sides closed in order, else an errno (ECONNREFUSED, ECONNRESET, ETIMEDOUT, ENETDOWN…). */
   onClosed?(errno: number): void;
 }
 
-/** Received bytes that still lie in the driver's receive buffer. Read, then `release`: credit returns with that. */
+/** Where bytes of a send lie when they are part of a guest buffer. */
+export interface BufferSlice {
+  readonly buffer: DmaBuffer;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * Received bytes that still lie in the driver's receive buffer. Read, then `release`, in any order: the buffer goes back to
+ * the ring and credit to the peer with that, also after the connection was closed.
+ */
 export interface ReceivedBytes {
+  /** @throws Error when released: the memory is somebody else's again. */
   readonly bytes: Uint8Array;
+  /** Of `bytes`, without making the view. */
+  readonly length: number;
   /** @throws Error when released twice. */
   release(): void;
 }
@@ -59,6 +75,19 @@ export interface VsockConnection {
    * it is called before this returns. A short count lends only what was taken. Not called when the result is negative.
    */
   trySendBuffer(buffer: DmaBuffer, offset: number, length: number, onReturned?: () => void): number;
+  /**
+   * The same for several parts of buffers, one behind the other in the stream, in as few packets as the ring allows; from
+   * byte `skip` of the list on, so that a call which took less is repeated with the same list. One call is one loan.
+   */
+  trySendBuffers(parts: readonly BufferSlice[], skip: number, onReturned?: () => void): number;
+  /**
+   * Sends of this connection that lent something, and how many of those, counted from the first, are over: nothing of
+   * them is lent any more. Send number n (from 0) is over when `loansReturned` is above n. Both run free modulo 2^32. In
+   * order, so a sender from a ring of buffers needs no callback; as with Linux' MSG_ZEROCOPY, a loan that is over behind one
+   * that is not is counted later.
+   */
+  readonly loansMade: number;
+  readonly loansReturned: number;
   /** Sends coalesced small writes now; otherwise they go with the next poll. */
   flush(): void;
 
@@ -68,6 +97,12 @@ export interface VsockConnection {
   tryPeek(target: Uint8Array): number;
   /** The next run of received bytes in place; `undefined` at the end of the stream, -EAGAIN when there are none. */
   tryBorrow(): ReceivedBytes | undefined | number;
+  /**
+   * The same into an object of the caller's, which may be used again after its `release`: for those who must not
+   * allocate. Returns the length of the run, 0 at the end of the stream, or a negative errno.
+   * @throws Error when `into` still holds a run.
+   */
+  tryBorrowInto(into: BorrowedBytes): number;
 
   /** §5.10.6.5: half-close. `send`: no more from us. `receive`: we take no more. */
   shutdown(how: "send" | "receive" | "both"): void;

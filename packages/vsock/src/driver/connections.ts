@@ -77,7 +77,7 @@ export class Connections {
     }
     if ((signals & (Signal.Data | Signal.InboundEnded)) !== 0) news |= News.Readable;
     if ((signals & Signal.OutboundRefused) !== 0) {
-      connection.dropQueued();
+      connection.outgoing.drop();
       news |= News.Writable;
     }
     if ((signals & Signal.Credit) !== 0) this.#creditCame(connection);
@@ -111,7 +111,8 @@ export class Connections {
     this.#endCreditStall(connection);
     if (connection.canWrite()) this.#reporter.announce(connection, News.Writable);
     // Now it is memory that is wanting: without this nobody would ever tell the user that there is room.
-    else if (connection.wantsWrite && connection.endpoint.sendable > 0) this.#owner.blockedOn(connection, "memory");
+    else if (connection.outgoing.wantsWrite && connection.endpoint.sendable > 0)
+      this.#owner.blockedOn(connection, "memory");
   }
 
   #endCreditStall(connection: Connection): void {
@@ -130,7 +131,7 @@ export class Connections {
     connection.timer?.cancel();
     connection.askTimer?.cancel();
     this.#endCreditStall(connection);
-    connection.dropQueued();
+    connection.outgoing.drop();
     if (connection.counted) this.#stats.connectionsOpen--;
     connection.counted = false;
     if (connection.error !== 0) connection.waitsFor?.remove(connection);

@@ -41,7 +41,7 @@ export async function createVsockDriver(options: VsockDriverOptions): Promise<Vs
     features: { wanted: STREAM | NO_IMPLIED_STREAM },
     queues: [
       { index: QueueIndex.Rx, size: queueSize },
-      { index: QueueIndex.Tx, size: queueSize, indirectSegments: 2 },
+      { index: QueueIndex.Tx, size: queueSize, indirectSegments: settings.txSegments },
       { index: QueueIndex.Event, size: EVENT_QUEUE_SIZE },
     ],
     allocator,
@@ -64,7 +64,10 @@ export async function createVsockDriver(options: VsockDriverOptions): Promise<Vs
         RxRing.create(starting.queue(QueueIndex.Rx), allocator, settings.rxBuffers, settings.rxBufferSize),
         taken,
       );
-      const headers = TxRing.create(starting.queue(QueueIndex.Tx), allocator, ringBuffers, stats);
+      const headers = TxRing.create(
+        starting.queue(QueueIndex.Tx),
+        ...([allocator, ringBuffers, stats, settings.txSegments] as const),
+      );
       const tx = orNoMemory("packet headers", headers, taken);
       starting.publish(QueueIndex.Event);
       starting.publish(QueueIndex.Rx);

@@ -15,10 +15,11 @@ import { EphemeralPorts } from "../connection/ephemeral-ports.ts";
 import { CONFIG_SIZE, readGuestCid } from "../wire/config.ts";
 import { QueueIndex } from "../wire/ops.ts";
 import type { VsockDriver } from "./api.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, News } from "./connection.ts";
 import { Connections, type Identity } from "./connections.ts";
 import type { EventRing } from "./event-ring.ts";
 import { Listener, type ListenerOwner } from "./listener.ts";
+import { LoanDesk } from "./loans.ts";
 import type { DriverSettings } from "./options.ts";
 import type { PacketPool } from "./packet-pool.ts";
 import { Receiver } from "./receiver.ts";
@@ -93,9 +94,10 @@ export class Driver implements VsockDriver, ListenerOwner {
     this.#ports = new EphemeralPorts(settings.ephemeralPorts);
     const identity: Identity = { cid: parts.guestCid };
     const reporter = new Reporter(settings.log);
+    const loanDesk = new LoanDesk((onReturned) => reporter.returned(onReturned));
     const connections = new Connections(
       {
-        ...{ memory: device.transport.memory, stats },
+        ...{ memory: device.transport.memory, stats, loanDesk },
         repost: (buffer) => rx.post(buffer),
         takePacket: (payload) => packets.take(payload),
         offerPacket: (payload) => packets.offer(payload),
@@ -104,12 +106,24 @@ export class Driver implements VsockDriver, ListenerOwner {
         blockedOn: (connection, what) => transmitter.blockedOn(connection, what),
         announce: (connection, news) => reporter.announce(connection, news),
         chunkReturned: (chunk) => transmitter.chunkReturned(chunk),
+        loansReturned: (connection) => reporter.announce(connection, News.Returned),
         signalled: (connection, signals) => connections.signalled(connection, signals),
       },
       ...([settings, stats, identity, reporter, wake] as const),
     );
     const transmitter: Transmitter = new Transmitter({
-      ...{ settings, tx, packets, ringBuffers: parts.ringBuffers, stats, identity, connections, reporter, wake },
+      ...{
+        settings,
+        tx,
+        packets,
+        ringBuffers: parts.ringBuffers,
+        stats,
+        identity,
+        connections,
+        loanDesk,
+        reporter,
+        wake,
+      },
       queue: device.queue(TX),
       publish: () => void this.#publish(),
     });

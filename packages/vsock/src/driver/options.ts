@@ -6,6 +6,9 @@ import { MAX_WINDOW } from "../connection/credit.ts";
 import { EPHEMERAL_PORTS, type PortRange } from "../connection/ephemeral-ports.ts";
 import type { TxPath } from "./api.ts";
 
+/** Memory for indirect tables is 16 bytes × this × the queue size: 256 KiB for 256 entries. */
+const MAX_SEGMENTS = 64;
+
 export interface VsockDriverOptions {
   readonly transport: Transport;
   /** Where rings, receive buffers and packets come from. */
@@ -26,6 +29,12 @@ export interface VsockDriverOptions {
   readonly queueSize?: number;
   /** Most guest memory for packets on their way out, in bytes; 4 MiB unless told. */
   readonly txMemory?: number;
+  /**
+   * Most descriptors of one packet on its way out, its header's included: 2 to 64. 2 unless told, which every device takes:
+   * the Rust devices (Firecracker, vhost-device-vsock) expect the payload in one. With more, runs of bytes that are queued
+   * one behind the other share a packet. Linux' device and ours take any number.
+   */
+  readonly txSegments?: number;
   /** How long `connect` waits for an answer unless told; 2 s, as Linux has it. */
   readonly connectTimeoutMs?: number;
   /** How long a closed connection waits for the peer's RST; 8 s, as Linux has it. */
@@ -54,6 +63,7 @@ export interface DriverSettings {
   readonly rxBufferSize: number;
   readonly queueSize: number;
   readonly txMemory: number;
+  readonly txSegments: number;
 }
 
 /** @throws RangeError for values that make no sense. */
@@ -72,12 +82,17 @@ export function settingsFrom(options: VsockDriverOptions): DriverSettings {
     rxBufferSize: options.rxBufferSize ?? 32_768,
     queueSize: options.queueSize ?? 256,
     txMemory: options.txMemory ?? 4_194_304,
+    txSegments: options.txSegments ?? 2,
   };
   checkWindow(settings.bufAlloc);
   positive("rxBuffers", settings.rxBuffers);
   positive("rxBufferSize", settings.rxBufferSize);
   positive("txMemory", settings.txMemory);
   positive("maxConnections", settings.maxConnections);
+  positive("txSegments", settings.txSegments);
+  if (settings.txSegments < 2 || settings.txSegments > MAX_SEGMENTS) {
+    throw new RangeError(`txSegments is ${settings.txSegments}: use 2 to ${MAX_SEGMENTS}`);
+  }
   return settings;
 }
 

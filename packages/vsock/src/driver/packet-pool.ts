@@ -34,10 +34,7 @@ export class PacketPool {
     if (buffer === undefined) buffer = small ? this.#large.pop() : (this.#small.pop() ?? this.#make(SMALL_PAYLOAD));
     if (buffer === undefined) return undefined;
     this.#out++;
-    const { chunk } = buffer;
-    chunk.length = 0;
-    chunk.sent = 0;
-    chunk.over = false;
+    buffer.chunk.begin(0);
     return buffer;
   }
 

@@ -5,7 +5,8 @@
  */
 import type { GuestMemory } from "@toril/memory";
 import { addressAt } from "@toril/memory";
-import type { ReceivedBytes } from "./api.ts";
+import { Fifo } from "../connection/fifo.ts";
+import type { BorrowedBytes, Lender } from "./borrowed-bytes.ts";
 import type { RxBuffer } from "./rx-ring.ts";
 import type { MutableStats } from "./stats.ts";
 
@@ -30,16 +31,20 @@ export interface ReceiveOwner {
   repost(buffer: RxBuffer): void;
 }
 
-export class ReceiveQueue {
+export class ReceiveQueue implements Lender {
+  readonly memory: GuestMemory;
   readonly #owner: ReceiveOwner;
+  readonly #stats: MutableStats;
   readonly #onConsumed: (bytes: number) => void;
-  readonly #runs: Run[] = [];
+  readonly #runs: Fifo<Run> = new Fifo();
   #length = 0;
   #held = 0;
 
   /** @param onConsumed the user has taken this many bytes. */
   constructor(owner: ReceiveOwner, onConsumed: (bytes: number) => void) {
     this.#owner = owner;
+    this.memory = owner.memory;
+    this.#stats = owner.stats;
     this.#onConsumed = onConsumed;
   }
 
@@ -64,16 +69,15 @@ export class ReceiveQueue {
 
   /** Copies the payload to private memory; the buffer stays the caller's. */
   copy(buffer: RxBuffer, bytes: number): void {
-    const { memory, stats } = this.#owner;
     let done = 0;
     while (done < bytes) {
       const run = this.#privateRun(bytes - done);
       const count = Math.min(bytes - done, run.bytes.length - run.end);
-      memory.read(addressAt(buffer.payloadAddress, done), run.bytes.subarray(run.end, run.end + count));
+      this.memory.read(addressAt(buffer.payloadAddress, done), run.bytes.subarray(run.end, run.end + count));
       run.end += count;
       done += count;
     }
-    stats.rxCopied.toPrivate += bytes;
+    this.#stats.rxCopied.toPrivate += bytes;
     this.#length += bytes;
   }
 
@@ -81,7 +85,7 @@ export class ReceiveQueue {
   read(target: Uint8Array): number {
     let done = 0;
     while (done < target.length) {
-      const run = this.#runs[0];
+      const run = this.#runs.first;
       if (run === undefined) break;
       const count = this.#copyTo(run, target, done);
       run.offset += count;
@@ -89,7 +93,7 @@ export class ReceiveQueue {
       if (run.offset === run.end) this.#dropFirst();
     }
     this.#length -= done;
-    this.#owner.stats.rxCopied.toUser += done;
+    this.#stats.rxCopied.toUser += done;
     if (done > 0) this.#onConsumed(done);
     return done;
   }
@@ -97,29 +101,32 @@ export class ReceiveQueue {
   /** The same, without consuming. */
   peek(target: Uint8Array): number {
     let done = 0;
-    for (const run of this.#runs) {
-      if (done === target.length) break;
-      done += this.#copyTo(run, target, done);
+    for (let i = 0; i < this.#runs.length && done < target.length; i++) {
+      const run = this.#runs.at(i);
+      if (run !== undefined) done += this.#copyTo(run, target, done);
     }
-    this.#owner.stats.rxCopied.toUser += done;
+    this.#stats.rxCopied.toUser += done;
     return done;
   }
 
-  /** Hands out the rest of the first run in place. `undefined` when there is none. */
-  borrow(): ReceivedBytes | undefined {
+  /** Hands out the rest of the first run in place. Its length; 0 when there is none. */
+  borrow(into: BorrowedBytes): number {
     const run = this.#runs.shift();
-    if (run === undefined) return undefined;
+    if (run === undefined) return 0;
     const length = run.end - run.offset;
     this.#length -= length;
-    if (run.kind === "private") {
-      return new Borrowed(run.bytes.subarray(run.offset, run.end), () => this.#onConsumed(length));
-    }
-    const bytes = this.#owner.memory.bytes(addressAt(run.payloadAddress, run.offset), length);
-    return new Borrowed(bytes, () => {
+    if (run.kind === "private") into.fill(this, undefined, length, run.bytes.subarray(run.offset, run.end));
+    else into.fill(this, run, length, addressAt(run.payloadAddress, run.offset));
+    return length;
+  }
+
+  /** A borrowed run comes back. */
+  takeBack(buffer: RxBuffer | undefined, length: number): void {
+    if (buffer !== undefined) {
       this.#held--;
-      this.#owner.repost(run);
-      this.#onConsumed(length);
-    });
+      this.#owner.repost(buffer);
+    }
+    this.#onConsumed(length);
   }
 
   /** Drops what nobody will read. How many bytes that were. */
@@ -132,9 +139,12 @@ export class ReceiveQueue {
 
   #copyTo(run: Run, target: Uint8Array, at: number): number {
     const count = Math.min(run.end - run.offset, target.length - at);
-    const part = count === target.length ? target : target.subarray(at, at + count);
-    if (run.kind === "private") part.set(run.bytes.subarray(run.offset, run.offset + count));
-    else this.#owner.memory.read(addressAt(run.payloadAddress, run.offset), part);
+    if (run.kind === "private") {
+      target.set(run.bytes.subarray(run.offset, run.offset + count), at);
+    } else {
+      const part = count === target.length ? target : target.subarray(at, at + count);
+      this.memory.read(addressAt(run.payloadAddress, run.offset), part);
+    }
     return count;
   }
 
@@ -146,35 +156,12 @@ export class ReceiveQueue {
   }
 
   #privateRun(bytes: number): PrivateRun {
-    const last = this.#runs[this.#runs.length - 1];
+    const { last } = this.#runs;
     if (last?.kind === "private" && last.end < last.bytes.length) return last;
     // A run that is the first of a small message is made to measure; what follows it is probably more of the same.
     const size = last?.kind === "private" ? PRIVATE_RUN : Math.min(PRIVATE_RUN, Math.max(512, bytes));
     const run: PrivateRun = { kind: "private", bytes: new Uint8Array(size), offset: 0, end: 0 };
     this.#runs.push(run);
     return run;
-  }
-}
-
-class Borrowed implements ReceivedBytes {
-  readonly #bytes: Uint8Array;
-  #release: (() => void) | undefined;
-
-  constructor(bytes: Uint8Array, release: () => void) {
-    this.#bytes = bytes;
-    this.#release = release;
-  }
-
-  /** @throws Error when released: the memory is somebody else's again. */
-  get bytes(): Uint8Array {
-    if (this.#release === undefined) throw new Error("received bytes were read after they were released");
-    return this.#bytes;
-  }
-
-  release(): void {
-    const release = this.#release;
-    if (release === undefined) throw new Error("received bytes were released twice");
-    this.#release = undefined;
-    release();
   }
 }

@@ -12,7 +12,9 @@ export class Reporter {
   /** Connections whose listener has something to hear. */
   readonly #news = new Turns<Connection>(2);
   #acceptable: Listener[] = [];
+  /** Those to be called, and an empty list to collect the next ones in. */
   #returned: (() => void)[] = [];
+  #spare: (() => void)[] = [];
 
   constructor(log: Log) {
     this.#log = log;
@@ -42,8 +44,10 @@ export class Reporter {
     if (!this.hasNews) return false;
     if (this.#returned.length > 0) {
       const returned = this.#returned;
-      this.#returned = [];
+      this.#returned = this.#spare;
       for (const callback of returned) this.#guard(callback);
+      returned.length = 0;
+      this.#spare = returned;
     }
     if (this.#acceptable.length > 0) {
       const acceptable = this.#acceptable;
@@ -63,8 +67,9 @@ export class Reporter {
     try {
       if ((news & News.Connected) !== 0) connection.listener.onConnected?.();
       if ((news & News.Readable) !== 0) connection.listener.onReadable?.();
-      if ((news & News.Writable) !== 0 && connection.wantsWrite) {
-        connection.wantsWrite = false;
+      if ((news & News.Returned) !== 0) connection.listener.onReturned?.();
+      if ((news & News.Writable) !== 0 && connection.outgoing.wantsWrite) {
+        connection.outgoing.wantsWrite = false;
         connection.listener.onWritable?.();
       }
       if ((news & News.Closed) !== 0) connection.listener.onClosed?.(connection.error);

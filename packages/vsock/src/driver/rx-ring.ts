@@ -2,12 +2,9 @@
 import type { DmaAllocator, DmaBuffer, GuestAddress } from "@toril/memory";
 import { addressAt } from "@toril/memory";
 import type { DriverQueue } from "@toril/virtqueue";
-import { HEADER_SIZE, PacketHeader, writeHeader } from "../wire/header.ts";
+import { eraseHeader, HEADER_SIZE } from "../wire/header.ts";
 import { HEADER_OFFSET, PACKET_ALIGNMENT, PAYLOAD_OFFSET } from "./packet.ts";
 import type { Token } from "./token.ts";
-
-/** Nobody's packet: CID 0 is reserved (§5.10.4). */
-const NO_PACKET = new PacketHeader();
 
 export class RxBuffer {
   readonly kind = "rx";
@@ -98,7 +95,7 @@ export class RxRing {
     }
     // vhost-device-vsock returns buffers that it has not written to, with a header's length (a packet of a connection that
     // is gone). What an earlier packet left there must not be taken for a packet.
-    writeHeader(buffer.dma.memory, buffer.headerAddress, NO_PACKET);
+    eraseHeader(buffer.dma.memory, buffer.headerAddress);
     this.#queue.addWritable(buffer.headerAddress, HEADER_SIZE + (buffer.dma.length - PAYLOAD_OFFSET));
     buffer.dma.lendToWrite();
     this.#queue.endChain(buffer);

@@ -2,7 +2,6 @@
  * The way out: packets owed, then data, of one connection after the other, into the TX ring as long as it has room. Waits
  * for the ring, for credit and for packet memory are counted here.
  */
-import type { DmaBuffer } from "@toril/memory";
 import type { Timer } from "@toril/virtio/platform";
 import type { DriverQueue } from "@toril/virtqueue";
 import { OwedResets } from "../connection/owed-resets.ts";
@@ -12,8 +11,9 @@ import { PacketHeader } from "../wire/header.ts";
 import { MAX_PAYLOAD, Op, SocketType } from "../wire/ops.ts";
 import { type Connection, News } from "./connection.ts";
 import type { Connections, Identity } from "./connections.ts";
+import type { LoanDesk } from "./loans.ts";
 import type { DriverSettings } from "./options.ts";
-import type { PacketBuffer, SendChunk } from "./packet.ts";
+import type { SendChunk } from "./packet.ts";
 import type { PacketPool } from "./packet-pool.ts";
 import type { Reporter } from "./reporter.ts";
 import type { MutableStats } from "./stats.ts";
@@ -32,6 +32,7 @@ export interface TransmitterParts {
   readonly stats: MutableStats;
   readonly identity: Identity;
   readonly connections: Connections;
+  readonly loanDesk: LoanDesk;
   readonly reporter: Reporter;
   readonly wake: () => void;
   /** Shows the device what was handed over. */
@@ -51,6 +52,7 @@ export class Transmitter {
   readonly #stats: MutableStats;
   readonly #identity: Identity;
   readonly #connections: Connections;
+  readonly #loanDesk: LoanDesk;
   readonly #reporter: Reporter;
   readonly #wake: () => void;
   readonly #publish: () => void;
@@ -74,6 +76,7 @@ export class Transmitter {
     this.#reporter = parts.reporter;
     this.#wake = parts.wake;
     this.#publish = parts.publish;
+    this.#loanDesk = parts.loanDesk;
     parts.stats.waits.ring = this.#ringWait;
     parts.stats.waits.memory = this.#memoryWait;
     this.#tx.onChunkReturned = (chunk) => this.chunkReturned(chunk);
@@ -131,48 +134,88 @@ export class Transmitter {
 
   /** One packet of one connection. Whether it has another. */
   #sendOne(connection: Connection): boolean {
-    const { endpoint } = connection;
-    const header = this.#outgoing;
-    const chunk = connection.sending.first;
-    let limit = chunk === undefined ? 0 : Math.min(chunk.remaining, MAX_PAYLOAD);
-    let ringBuffer: PacketBuffer | undefined;
-    if (chunk?.source.kind === "packet" && connection.txPath === "two-copy" && endpoint.wantsToSendData) {
-      ringBuffer = this.#ringBuffers.take(limit);
-      if (ringBuffer !== undefined) limit = Math.min(limit, ringBuffer.capacity);
-      else if (this.#ringBuffers.out > 0) {
-        // One comes back with the next used packet: not lost, and not first in line any more.
-        this.#awaitMemory(connection);
-        limit = 0;
-      } // With no memory for any, the packet goes as it is: one copy less, as the counters will show.
+    const { endpoint, sending } = connection;
+    const { first } = sending;
+    if (first?.packet !== undefined && connection.txPath === "two-copy" && endpoint.wantsToSendData) {
+      return this.#sendTwice(connection, first);
     }
+    const header = this.#outgoing;
+    const limit = first === undefined ? 0 : sending.available(this.#tx.runsThatFit, MAX_PAYLOAD);
     const op = endpoint.take(header, limit);
     if (op === 0) {
-      if (ringBuffer !== undefined) this.#ringBuffers.put(ringBuffer);
       this.#connections.account(connection);
       return false;
     }
+    this.#address(header, connection);
+    if (op !== Op.Rw) {
+      this.#sendControl(header, connection);
+    } else {
+      this.#stats.txPayloadBytes += header.len;
+      this.#tx.sendInPlace(header, sending);
+      for (let left = header.len; left > 0; ) left -= this.#advance(connection, left);
+      this.#offerRoom(connection);
+    }
+    this.#connections.account(connection);
+    return endpoint.wantsToSend;
+  }
+
+  /** The two-copy path: one packet, copied into a buffer of the ring's. */
+  #sendTwice(connection: Connection, chunk: SendChunk): boolean {
+    const { endpoint } = connection;
+    const header = this.#outgoing;
+    const wanted = Math.min(chunk.remaining, MAX_PAYLOAD);
+    const ringBuffer = this.#ringBuffers.take(wanted);
+    if (ringBuffer === undefined && this.#ringBuffers.out > 0) {
+      // One comes back with the next used packet: until then only packets without payload go.
+      this.#awaitMemory(connection);
+    }
+    // With no memory for any ring buffer, the packet goes as it is: one copy less, as the counters will show.
+    const inPlace = ringBuffer === undefined && this.#ringBuffers.out === 0;
+    const op = endpoint.take(header, inPlace ? wanted : Math.min(wanted, ringBuffer?.capacity ?? 0));
+    if (op !== 0) this.#address(header, connection);
+    if (op === Op.Rw) {
+      this.#stats.txPayloadBytes += header.len;
+      if (ringBuffer === undefined) this.#tx.sendInPlace(header, connection.sending);
+      else this.#tx.sendCopied(header, chunk, ringBuffer);
+      this.#advance(connection, header.len);
+      this.#offerRoom(connection);
+    } else {
+      if (ringBuffer !== undefined) this.#ringBuffers.put(ringBuffer);
+      if (op !== 0) this.#sendControl(header, connection);
+    }
+    this.#connections.account(connection);
+    const stuck = ringBuffer === undefined && !inPlace;
+    return op !== 0 && endpoint.wantsToSend && !(stuck && endpoint.wantsToSendData);
+  }
+
+  #address(header: PacketHeader, connection: Connection): void {
     header.srcCid = this.#identity.cid;
     header.dstCid = connection.peerCid;
     header.srcPort = connection.localPort;
     header.dstPort = connection.peerPort;
     header.type = SocketType.Stream;
-    if (op === Op.Rw && chunk !== undefined) {
-      this.#stats.txPayloadBytes += header.len;
-      if (ringBuffer === undefined) this.#tx.sendInPlace(header, chunk);
-      else this.#tx.sendCopied(header, chunk, ringBuffer);
-      connection.sending.advance(header.len);
-      if (chunk.over && chunk.inRing === 0) this.chunkReturned(chunk);
-      if (connection.wantsWrite && connection.canWrite()) this.#reporter.announce(connection, News.Writable);
-    } else {
-      if (ringBuffer !== undefined) this.#ringBuffers.put(ringBuffer);
-      this.#tx.sendControl(header);
-      this.#controlSent(connection, op);
-    }
-    this.#connections.account(connection);
-    return endpoint.wantsToSend && (limit > 0 || !endpoint.wantsToSendData);
   }
 
-  #controlSent(connection: Connection, op: Op): void {
+  /** Up to `most` bytes of the first chunk are in the ring. How many those were. */
+  #advance(connection: Connection, most: number): number {
+    const chunk = connection.sending.first;
+    if (chunk === undefined) throw new RangeError("more bytes were handed over than were queued");
+    const bytes = Math.min(most, chunk.remaining);
+    connection.sending.advance(bytes);
+    if (chunk.over && chunk.inRing === 0) this.chunkReturned(chunk);
+    return bytes;
+  }
+
+  #offerRoom(connection: Connection): void {
+    if (connection.canWrite()) this.#reporter.announce(connection, News.Writable);
+  }
+
+  #sendControl(header: PacketHeader, connection: Connection): void {
+    this.#tx.sendControl(header);
+    this.#controlSent(connection, header.op);
+  }
+
+  #controlSent(connection: Connection, op: number): void {
     if (op === Op.CreditRequest) this.#connections.askAgainLater(connection);
     else if (op === Op.Shutdown && connection.endpoint.state.kind === "closing")
       this.#connections.awaitReset(connection);
@@ -211,15 +254,9 @@ export class Transmitter {
   }
 
   chunkReturned(chunk: SendChunk): void {
-    const { source } = chunk;
     this.#memoryReturned = true;
-    if (source.kind === "packet") this.#packets.put(source.buffer);
-    else this.#endLoan(source.buffer, source.onReturned);
-  }
-
-  #endLoan(buffer: DmaBuffer, onReturned: (() => void) | undefined): void {
-    buffer.giveBack();
-    if (onReturned !== undefined) this.#reporter.returned(onReturned);
+    if (chunk.packet === undefined) this.#loanDesk.takeBack(chunk);
+    else this.#packets.put(chunk.packet);
   }
 
   wakeMemoryWaiters(): boolean {
@@ -230,7 +267,7 @@ export class Transmitter {
       if (connection === undefined) break;
       this.#connections.settle(connection);
       if (connection.canWrite()) this.#reporter.announce(connection, News.Writable);
-      else if (connection.wantsWrite && connection.endpoint.sendable > 0) this.blockedOn(connection, "memory");
+      else if (connection.outgoing.wantsWrite && connection.endpoint.sendable > 0) this.blockedOn(connection, "memory");
     }
     if (this.#memoryWaiters.length === 0) this.#memoryWait.end(this.#settings.clock);
     return true;

@@ -13,6 +13,7 @@ import { HEADER_SIZE, type PacketHeader, writeHeader } from "../wire/header.ts";
 import { countPacket } from "../wire/packet-counts.ts";
 import type { PacketBuffer, SendChunk } from "./packet.ts";
 import type { PacketPool } from "./packet-pool.ts";
+import type { SendQueue } from "./send-queue.ts";
 import type { MutableStats } from "./stats.ts";
 import type { Token } from "./token.ts";
 
@@ -22,7 +23,9 @@ const SLOT_SIZE = 64;
 export class TxToken {
   readonly kind = "tx";
   readonly headerAddress: number;
-  chunk: SendChunk | undefined;
+  /** The runs that the packet points into; those from `runs` on mean nothing. */
+  readonly chunks: (SendChunk | undefined)[] = [];
+  runs = 0;
   ringBuffer: PacketBuffer | undefined;
 
   constructor(headerAddress: number) {
@@ -37,24 +40,37 @@ export class TxRing {
   readonly #tokens: TxToken[] = [];
   readonly #pool: PacketPool;
   readonly #stats: MutableStats;
+  /** Most runs of payload in one packet. */
+  readonly #maxRuns: number;
   /** The device has used the last of a chunk that is over. Set by the driver before it sends. */
   onChunkReturned: (chunk: SendChunk) => void = () => {};
   #lentInRing = 0;
   /** Chains ended and not published. */
   #unpublished = 0;
 
-  /** `undefined` when there is no memory for the headers. @param pool where two-copy's ring buffers come from */
+  /**
+   * `undefined` when there is no memory for the headers. @param pool where two-copy's ring buffers come from; @param segments most
+   * descriptors of one packet, its header's included
+   */
   static create(
     queue: DriverQueue<Token>,
     allocator: DmaAllocator,
     pool: PacketPool,
     stats: MutableStats,
+    segments: number,
   ): TxRing | undefined {
     const slots = allocator.allocateDma(queue.size * SLOT_SIZE, SLOT_SIZE);
-    return slots === undefined ? undefined : new TxRing(queue, slots, pool, stats);
+    return slots === undefined ? undefined : new TxRing(queue, slots, pool, stats, segments - 1);
   }
 
-  private constructor(queue: DriverQueue<Token>, slots: DmaBuffer, pool: PacketPool, stats: MutableStats) {
+  private constructor(
+    queue: DriverQueue<Token>,
+    slots: DmaBuffer,
+    pool: PacketPool,
+    stats: MutableStats,
+    maxRuns: number,
+  ) {
+    this.#maxRuns = maxRuns;
     this.#queue = queue;
     this.#memory = queue.memory;
     this.#slots = slots;
@@ -98,38 +114,62 @@ export class TxRing {
     this.#end(token, header.op);
   }
 
-  /** The next `header.len` bytes of a chunk, where they lie. Only when there is room. */
-  sendInPlace(header: PacketHeader, chunk: SendChunk): void {
+  /** How many runs a packet may have now. Only when there is room. */
+  get runsThatFit(): number {
+    return Math.max(1, Math.min(this.#maxRuns, this.#queue.free - 1));
+  }
+
+  /**
+   * The next `header.len` bytes of a queue, where they lie: at most `runsThatFit` runs of it. Only when there is room. The
+   * queue is left as it is: tell it to `advance`.
+   */
+  sendInPlace(header: PacketHeader, sending: SendQueue): void {
+    const { first } = sending;
+    if (first === undefined) throw new RangeError("a packet was sent with nothing queued");
     const token = this.#take();
-    const { source } = chunk;
     this.#stats.txCopied.header += HEADER_SIZE;
-    if (source.kind === "packet" && chunk.sent === 0 && header.len === chunk.length) {
-      writeHeader(this.#memory, source.buffer.headerAddress, header);
+    const { packet } = first;
+    if (packet !== undefined && first.sent === 0 && header.len === first.length) {
+      // A whole packet: header and payload are next to each other.
+      writeHeader(this.#memory, packet.headerAddress, header);
       this.#begin(1);
-      this.#queue.addReadable(source.buffer.headerAddress, HEADER_SIZE + header.len);
+      this.#queue.addReadable(packet.headerAddress, HEADER_SIZE + header.len);
+      this.#pointInto(token, first);
     } else {
       writeHeader(this.#memory, token.headerAddress, header);
-      this.#begin(2);
+      let runs = 1;
+      for (let left = header.len - first.remaining; left > 0; runs++) left -= sending.at(runs)?.remaining ?? left;
+      this.#begin(1 + runs);
       this.#queue.addReadable(token.headerAddress, HEADER_SIZE);
-      this.#queue.addReadable(addressAt(chunk.address, chunk.sent), header.len);
+      let left = header.len;
+      for (let i = 0; i < runs; i++) {
+        const chunk = sending.at(i);
+        if (chunk === undefined) throw new RangeError("a packet is longer than what is queued");
+        const length = Math.min(left, chunk.remaining);
+        this.#queue.addReadable(addressAt(chunk.address, chunk.sent), length);
+        this.#pointInto(token, chunk);
+        left -= length;
+      }
     }
-    if (source.kind === "packet") source.buffer.dma.lendToRead();
+    this.#end(token, header.op);
+  }
+
+  #pointInto(token: TxToken, chunk: SendChunk): void {
+    if (chunk.packet !== undefined) chunk.packet.dma.lendToRead();
     else this.#lentInRing++;
     chunk.inRing++;
-    token.chunk = chunk;
-    this.#end(token, header.op);
+    token.chunks[token.runs++] = chunk;
   }
 
   /** The next `header.len` bytes of a packet, copied once more, into a buffer of the ring's. Only when there is room. */
   sendCopied(header: PacketHeader, chunk: SendChunk, ringBuffer: PacketBuffer): void {
     const token = this.#take();
-    const { source } = chunk;
+    const { packet } = chunk;
     this.#stats.txCopied.header += HEADER_SIZE;
-    if (source.kind === "packet" && chunk.sent === 0) {
+    if (packet !== undefined && chunk.sent === 0) {
       // The packet is header and payload; it is copied as a whole.
-      writeHeader(this.#memory, source.buffer.headerAddress, header);
-      const bytes = HEADER_SIZE + header.len;
-      this.#memory.copy(ringBuffer.headerAddress, source.buffer.headerAddress, bytes);
+      writeHeader(this.#memory, packet.headerAddress, header);
+      this.#memory.copy(ringBuffer.headerAddress, packet.headerAddress, HEADER_SIZE + header.len);
       this.#stats.txCopied.packetToRing += header.len;
       this.#stats.txCopied.headerToRing += HEADER_SIZE;
     } else {
@@ -186,18 +226,22 @@ export class TxRing {
   }
 
   #giveBack(token: TxToken): void {
-    const { chunk, ringBuffer } = token;
-    token.chunk = undefined;
+    const { ringBuffer, chunks, runs } = token;
     token.ringBuffer = undefined;
+    token.runs = 0;
     this.#tokens.push(token);
     if (ringBuffer !== undefined) {
       ringBuffer.dma.giveBack();
       this.#pool.put(ringBuffer);
     }
-    if (chunk === undefined) return;
-    if (chunk.source.kind === "packet") chunk.source.buffer.dma.giveBack();
-    else this.#lentInRing--;
-    chunk.inRing--;
-    if (chunk.over && chunk.inRing === 0) this.onChunkReturned(chunk);
+    for (let i = 0; i < runs; i++) {
+      const chunk = chunks[i];
+      chunks[i] = undefined;
+      if (chunk === undefined) continue;
+      if (chunk.packet !== undefined) chunk.packet.dma.giveBack();
+      else this.#lentInRing--;
+      chunk.inRing--;
+      if (chunk.over && chunk.inRing === 0) this.onChunkReturned(chunk);
+    }
   }
 }

@@ -57,6 +57,16 @@ export function writeHeader(memory: GuestMemory, address: number, from: PacketHe
   else writeHeaderBytes(region.u8, offset, from);
 }
 
+/**
+ * Makes what lies at an address, a multiple of 4, nobody's packet: dst_cid becomes 0, which is reserved (§5.10.4). One
+ * store.
+ * @throws GuestMemoryError as `writeHeader`.
+ */
+export function eraseHeader(memory: GuestMemory, address: number): void {
+  const region = regionOf(memory, address);
+  region.u32[(address - region.base + 8) >>> 2] = 0;
+}
+
 function regionOf(memory: GuestMemory, address: number): NonNullable<ReturnType<GuestMemory["locate"]>> {
   const region = memory.locate(address, HEADER_SIZE);
   if (region !== undefined) return region;
