@@ -4,7 +4,7 @@
  * event loop and sleeps in it: the devices' interrupts are eventfds there.
  */
 import { monotonicNow } from "@toril/host";
-import { ADAPTIVE_SPIN, LocalBell, type RunningLoop, runHosted } from "@toril/kernel";
+import { LocalBell, type RunningLoop, runHosted } from "@toril/kernel";
 import { guestAddress } from "@toril/memory";
 import { MemfdMemory } from "@toril/vhost-user";
 import type { Hardware } from "../booted-machine.ts";
