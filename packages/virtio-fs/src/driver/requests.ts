@@ -229,7 +229,10 @@ export class RequestEngine {
   }
 
   async #resetDevice(): Promise<void> {
-    const limit = new Promise<"late">((resolve) => this.#clock.after(RESET_LIMIT, () => resolve("late")));
+    let timer: Timer | undefined;
+    const limit = new Promise<"late">((resolve) => {
+      timer = this.#clock.after(RESET_LIMIT, () => resolve("late"));
+    });
     const done = this.#device.reset().then(
       () => "done" as const,
       (error: unknown) => {
@@ -242,6 +245,7 @@ export class RequestEngine {
       this.#buffersBack = false;
       this.#log.error("the file device does not end its reset: what is lent to it stays lost", { ms: RESET_LIMIT });
     }
+    timer?.cancel();
     this.#unplaced.clear();
     for (const flight of [...this.#flights.values()]) this.#end(flight, this.#failed);
   }
