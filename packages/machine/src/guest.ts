@@ -228,8 +228,11 @@ export class Guest {
   async #threadsGone(): Promise<void> {
     if (this.core.threads.length === 0) return;
     await new Promise<void>((resolve) => {
-      this.#onLastThread = resolve;
-      this.core.clock.after(TIDY_UP_MS, resolve);
+      const timer = this.core.clock.after(TIDY_UP_MS, resolve);
+      this.#onLastThread = () => {
+        timer.cancel();
+        resolve();
+      };
     });
   }
 
