@@ -35,6 +35,8 @@ export class SimulationError extends Error {
 interface LoopState {
   readonly name: string;
   readonly loop: SimulatedLoop;
+  /** It has found nothing to do, and arms next. Others may come in between, as on another processor. */
+  arms: boolean;
   /** The bell's count from which it sleeps; undefined: it is awake. */
   asleepSince: number | undefined;
   stalledUntil: number;
@@ -85,7 +87,7 @@ export class Simulation {
 
   /** @returns takes it out of the world again. */
   addLoop(name: string, loop: SimulatedLoop): () => void {
-    const state: LoopState = { name, loop, asleepSince: undefined, stalledUntil: 0 };
+    const state: LoopState = { name, loop, arms: false, asleepSince: undefined, stalledUntil: 0 };
     this.#loops.push(state);
     return () => void this.#loops.splice(this.#loops.indexOf(state), 1);
   }
@@ -189,6 +191,15 @@ export class Simulation {
 
   async #turn(state: LoopState): Promise<void> {
     const { name, loop } = state;
+    if (state.arms) {
+      state.arms = false;
+      if (!loop.arm()) {
+        state.asleepSince = loop.seen;
+        this.note(`${name} sleeps`);
+      }
+      this.#settled = false;
+      return;
+    }
     const certain = this.#settled;
     state.asleepSince = undefined;
     const progress = loop.turn();
@@ -199,9 +210,8 @@ export class Simulation {
     } else if (!certain) {
       // A thread may need a few microtasks more: only a turn that finds all of them done may decide.
       await this.#drain();
-    } else if (!loop.arm()) {
-      state.asleepSince = loop.seen;
-      this.note(`${name} sleeps`);
+    } else {
+      state.arms = true;
     }
   }
 
