@@ -61,6 +61,26 @@ describe("blocks", () => {
     expect(inUse).toBe(2);
   });
 
+  it("that shrink and grow give and take their last pages, and give back what they have then", () => {
+    const blocks = new Blocks(PAGES, 0);
+    const offset = blocks.takeLarge(6 * PAGE_SIZE, GRANULE, 6 * PAGE_SIZE, HELD_BY_ADDRESS);
+    const handle = blocks.find(offset);
+    expect(blocks.resizeLarge(handle, 2 * PAGE_SIZE)).toBe("resized");
+    expect([blocks.capacity(handle), blocks.largePages, blocks.pages.freePages]).toEqual([2 * PAGE_SIZE, 2, PAGES - 2]);
+    expect(blocks.resizeLarge(handle, 3 * PAGE_SIZE + 1)).toBe("resized");
+    expect([blocks.capacity(handle), blocks.largePages, blocks.pages.freePages]).toEqual([4 * PAGE_SIZE, 4, PAGES - 4]);
+    // What is behind the block is free, and not long enough.
+    expect(blocks.resizeLarge(handle, (PAGES + 1) * PAGE_SIZE)).toBe("unavailable");
+    expect(blocks.capacity(handle)).toBe(4 * PAGE_SIZE);
+    blocks.free(handle);
+    expect([blocks.largePages, blocks.largeBlocks, blocks.pages.freePages, blocks.pages.freeRuns]).toEqual([
+      0,
+      0,
+      PAGES,
+      1,
+    ]);
+  });
+
   it("aligned above a page are aligned by address, not by offset", () => {
     const firstPage = 2 ** 33 + 3;
     const blocks = new Blocks(PAGES, firstPage);
