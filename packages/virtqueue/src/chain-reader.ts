@@ -18,29 +18,23 @@ import {
   readableAfterWritable,
   tooLong,
 } from "./chain-violation.ts";
+import { descriptorWords, linkNext } from "./descriptor-table.ts";
 import {
+  DESCRIPTOR_GOES_ON,
   DESCRIPTOR_INDIRECT,
   DESCRIPTOR_NEXT,
+  DESCRIPTOR_SIZE,
   DESCRIPTOR_WRITE,
-  descriptorWords,
-  linkNext,
-} from "./descriptor-table.ts";
-import { DESCRIPTOR_SIZE, type QueueLayout } from "./queue-layout.ts";
+  MAX_CHAIN_BYTES,
+  MAX_TABLE_DESCRIPTORS,
+  TWO_TO_32,
+} from "./numbers.ts";
+import type { QueueLayout } from "./queue-layout.ts";
 import { RegionCache } from "./region-cache.ts";
 import type { QueueViolation } from "./violation.ts";
 
-const TWO_TO_32 = 0x1_0000_0000;
-/** §2.7.5.2. */
-const MAX_CHAIN_BYTES: number = TWO_TO_32;
-
-/** `next` has 16 bits: no table can use more descriptors than this. */
-const MAX_TABLE_DESCRIPTORS = 0x1_0000;
-
-const MORE_TO_READ: number = DESCRIPTOR_NEXT | DESCRIPTOR_INDIRECT;
-
 export class ChainReader {
-  readonly #memory: GuestMemory;
-  readonly #size: number;
+  readonly #size: number = 0;
   readonly #table: Uint32Array;
   readonly #indirect: "negotiated" | "refused";
   readonly #regions: RegionCache;
@@ -58,7 +52,6 @@ export class ChainReader {
   readonly #copiedWords: Uint32Array = new Uint32Array(this.#copiedBytes.buffer);
 
   constructor(memory: GuestMemory, layout: QueueLayout, indirect: "negotiated" | "refused") {
-    this.#memory = memory;
     this.#size = layout.size;
     this.#table = descriptorWords(memory, layout.descriptorTable, layout.size);
     this.#tableWords = this.#table;
@@ -75,7 +68,7 @@ export class ChainReader {
     const length = table[at | 2] ?? 0;
     const link = table[at | 3] ?? 0;
     // Most chains are one direct buffer below 4 GiB.
-    if ((link & MORE_TO_READ) === 0 && high === 0 && this.#regions.holds(low, length)) {
+    if ((link & DESCRIPTOR_GOES_ON) === 0 && high === 0 && this.#regions.holds(low, length)) {
       chain.set(0, low, length);
       if ((link & DESCRIPTOR_WRITE) === 0) chain.finish(head, 1, 1, length, 0);
       else chain.finish(head, 1, 0, 0, length);
@@ -162,7 +155,7 @@ export class ChainReader {
       return indirectBadTable(head, length);
     }
     const address = high === 0 ? low : addressFromHalves(low, high);
-    const region = address === undefined ? undefined : this.#memory.locate(address, length);
+    const region = address === undefined ? undefined : this.#regions.locate(address, length);
     if (address === undefined || region === undefined) return outOfRange(head, low, high, length);
     const offset = address - region.base;
     this.#tableEntries = entries;

@@ -20,6 +20,10 @@ export class SplitChain implements Chain {
   readableBytes = 0;
   writableBytes = 0;
   readonly #memory: GuestMemory;
+  // Segment 0, which most chains have alone: fields cost less than arrays.
+  #firstAddress = 0;
+  #firstLength = 0;
+  // The others; element 0 is not used.
   #addresses: Float64Array;
   #lengths: Uint32Array;
 
@@ -33,6 +37,11 @@ export class SplitChain implements Chain {
 
   /** For the chain reader: puts segment `i`, which has been checked; `finish` makes it count. */
   set(i: number, address: number, length: number): void {
+    if (i === 0) {
+      this.#firstAddress = address;
+      this.#firstLength = length;
+      return;
+    }
     if (i >= this.#lengths.length) this.#grow();
     this.#addresses[i] = address;
     this.#lengths[i] = length;
@@ -49,7 +58,8 @@ export class SplitChain implements Chain {
 
   /** @throws RangeError when there is no segment `i`. */
   address(i: number): GuestAddress {
-    if (i >= 0 && i < this.count) {
+    if (i === 0 && this.count > 0) return this.#firstAddress as GuestAddress;
+    if (i > 0 && i < this.count) {
       const address = this.#addresses[i];
       // The chain reader found it in guest memory, so it is an address.
       if (address !== undefined) return address as GuestAddress;
@@ -59,7 +69,8 @@ export class SplitChain implements Chain {
 
   /** @throws RangeError when there is no segment `i`. */
   length(i: number): number {
-    if (i >= 0 && i < this.count) {
+    if (i === 0 && this.count > 0) return this.#firstLength;
+    if (i > 0 && i < this.count) {
       const length = this.#lengths[i];
       if (length !== undefined) return length;
     }

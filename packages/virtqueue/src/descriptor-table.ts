@@ -12,17 +12,9 @@
  * (§2.7.5.3) has the same form.
  */
 import type { GuestAddress, GuestMemory } from "@toril/memory";
+import { TWO_TO_32 } from "./numbers.ts";
 import { DESCRIPTOR_TABLE_ALIGNMENT, descriptorTableBytes } from "./queue-layout.ts";
 import { ringArea } from "./ring-area.ts";
-
-/** VIRTQ_DESC_F_NEXT: the chain goes on at `next`. */
-export const DESCRIPTOR_NEXT = 1;
-/** VIRTQ_DESC_F_WRITE: for the device to write; otherwise to read. */
-export const DESCRIPTOR_WRITE = 2;
-/** VIRTQ_DESC_F_INDIRECT: the buffer is a table of descriptors. */
-export const DESCRIPTOR_INDIRECT = 4;
-
-const TWO_TO_32 = 0x1_0000_0000;
 
 /** The words of the descriptor table of a queue. */
 export function descriptorWords(memory: GuestMemory, address: GuestAddress, size: number): Uint32Array {
@@ -50,8 +42,10 @@ export function writeDescriptor(
   link: number,
 ): void {
   const at = index << 2;
-  words[at] = address;
-  words[at | 1] = address < TWO_TO_32 ? 0 : address / TWO_TO_32;
+  const low = address | 0;
+  words[at] = low;
+  // A small integer that is not negative has no high half; the test needs no floating-point number.
+  words[at | 1] = low === address && low >= 0 ? 0 : address / TWO_TO_32;
   words[at | 2] = length;
   words[at | 3] = link;
 }

@@ -13,10 +13,11 @@ import { AvailableRing } from "./available-ring.ts";
 import { SplitChain } from "./chain.ts";
 import { ChainReader } from "./chain-reader.ts";
 import { passesEvent } from "./event-idx.ts";
-import { DO_NOT_NOTIFY, NotificationSwitch } from "./notification-switch.ts";
+import { NotificationSwitch } from "./notification-switch.ts";
+import { DO_NOT_NOTIFY, INDEX_MASK, MAX_LENGTH } from "./numbers.ts";
 import type { Chain, DeviceQueue } from "./queue.ts";
 import { assertQueueSize, type QueueLayout } from "./queue-layout.ts";
-import { indexAfter, indexDistance } from "./ring-index.ts";
+import { indexDistance } from "./ring-index.ts";
 import { UsedRing } from "./used-ring.ts";
 import { type QueueViolation, violation } from "./violation.ts";
 
@@ -34,14 +35,12 @@ export interface SplitDeviceQueueOptions {
   readonly startIndex?: number;
 }
 
-/** The longest `written` that fits the used element's 32-bit len. */
-const MAX_WRITTEN = 0xffff_ffff;
-
 export class SplitDeviceQueue implements DeviceQueue {
-  readonly size: number;
+  // 0 and false first: a field that starts as undefined is never again known to be a small integer.
+  readonly size: number = 0;
   readonly memory: GuestMemory;
-  readonly #eventIdx: boolean;
-  readonly #slotMask: number;
+  readonly #eventIdx: boolean = false;
+  readonly #slotMask: number = 0;
   readonly #available: AvailableRing;
   readonly #availableEntries: Uint16Array;
   readonly #used: UsedRing;
@@ -49,13 +48,13 @@ export class SplitDeviceQueue implements DeviceQueue {
   readonly #reader: ChainReader;
 
   /** Free-running index of the next available entry to take, and how far the driver had published when we last looked. */
-  #nextAvailable: number;
-  #seenAvailable: number;
+  #nextAvailable = 0;
+  #seenAvailable = 0;
   /** Free-running index of the next used element to write, and the one that the driver can see. */
-  #nextUsed: number;
-  #publishedUsed: number;
+  #nextUsed = 0;
+  #publishedUsed = 0;
 
-  /** Per head: how many bytes of its chain are writable while the chain is outstanding, else -1. */
+  /** Per head: how many bytes may be written (a used element's len has 32 bits) while the chain is outstanding, else -1. */
   readonly #heads: Float64Array;
   /** The chain object that was filled last: no need to check again whose it is. */
   #lastChain: SplitChain;
@@ -113,21 +112,21 @@ export class SplitDeviceQueue implements DeviceQueue {
     if ((heads[head] ?? 0) >= 0) return this.#refuseRepeatedHead(head);
     const problem = this.#reader.read(head, filled);
     if (problem !== undefined) return this.#break(problem);
-    heads[head] = filled.writableBytes;
-    this.#nextAvailable = indexAfter(index);
+    heads[head] = Math.min(filled.writableBytes, MAX_LENGTH);
+    this.#nextAvailable = (index + 1) & INDEX_MASK;
     return true;
   }
 
   complete(head: number, written: number): void {
     const heads = this.#heads;
     const writable = heads[head] ?? -1;
-    if (!(written >= 0 && written <= writable && written <= MAX_WRITTEN)) throw this.#wrongCompletion(head, written);
+    if (!(written >= 0 && written <= writable)) throw this.#wrongCompletion(head, written);
     heads[head] = -1;
     const index = this.#nextUsed;
     const at = (index & this.#slotMask) << 1;
     this.#usedElements[at] = head;
     this.#usedElements[at | 1] = written;
-    this.#nextUsed = indexAfter(index);
+    this.#nextUsed = (index + 1) & INDEX_MASK;
   }
 
   publish(): boolean {

@@ -12,22 +12,17 @@
  */
 import type { GuestMemory } from "@toril/memory";
 import { AvailableRing } from "./available-ring.ts";
-import {
-  DESCRIPTOR_INDIRECT,
-  DESCRIPTOR_NEXT,
-  DESCRIPTOR_WRITE,
-  descriptorLink,
-  descriptorWords,
-  writeDescriptor,
-} from "./descriptor-table.ts";
-import { DriverShadow, type Slot } from "./driver-shadow.ts";
+import { ChainWriter, NO_ROOM } from "./chain-writer.ts";
+import { descriptorWords } from "./descriptor-table.ts";
+import { DriverShadow } from "./driver-shadow.ts";
 import { passesEvent } from "./event-idx.ts";
 import { type IndirectOptions, IndirectTables } from "./indirect-tables.ts";
-import { DO_NOT_NOTIFY, NotificationSwitch } from "./notification-switch.ts";
+import { NotificationSwitch } from "./notification-switch.ts";
+import { DESCRIPTOR_WRITE, DO_NOT_NOTIFY, INDEX_MASK } from "./numbers.ts";
 import type { DriverQueue } from "./queue.ts";
-import { assertQueueSize, DESCRIPTOR_SIZE, type QueueLayout } from "./queue-layout.ts";
+import { assertQueueSize, type QueueLayout } from "./queue-layout.ts";
 import { RegionCache } from "./region-cache.ts";
-import { indexAfter, indexDistance } from "./ring-index.ts";
+import { indexDistance } from "./ring-index.ts";
 import { UsedRing } from "./used-ring.ts";
 import { usedIndexJump, wrongUsedElement } from "./used-violation.ts";
 import type { QueueViolation } from "./violation.ts";
@@ -46,39 +41,19 @@ export interface SplitDriverQueueOptions {
   readonly startIndex?: number;
 }
 
-/** §2.7.5.2: "MUST NOT add a descriptor chain longer than 2^32 bytes in total". */
-const MAX_CHAIN_BYTES = 0x1_0000_0000;
-/** len is an le32. */
-const MAX_SEGMENT_BYTES = 0xffff_ffff;
-
-const NO_CHAIN = -1;
-const DIRECT = -1;
-
 export class SplitDriverQueue<Token> implements DriverQueue<Token> {
-  readonly size: number;
+  // 0 and false first: a field that starts as undefined is never again known to be a small integer.
+  readonly size: number = 0;
   readonly memory: GuestMemory;
-  readonly #eventIdx: boolean;
+  readonly #eventIdx: boolean = false;
   readonly #table: Uint32Array;
-  readonly #slotMask: number;
+  readonly #slotMask: number = 0;
   readonly #available: AvailableRing;
   readonly #availableEntries: Uint16Array;
   readonly #used: UsedRing;
   readonly #usedElements: Uint32Array;
-  readonly #indirect: IndirectTables | undefined;
-  readonly #regions: RegionCache;
   readonly #shadow: DriverShadow<Token>;
-
-  // The chain that is being built. Its descriptors come off the free list when it ends, so it can be dropped any time.
-  #segments = 0;
-  /** Segments still to come; NO_CHAIN when none is open. */
-  #remaining = NO_CHAIN;
-  /** A direct chain: the next descriptor to fill, and the one filled last. */
-  #nextSlot: Slot<Token>;
-  #lastSlot: Slot<Token>;
-  /** An indirect chain: how many descriptors of its table are filled; DIRECT otherwise. */
-  #filled = DIRECT;
-  #bytes = 0;
-  #writableBytes = 0;
+  readonly #writer: ChainWriter<Token>;
 
   // Free-running indices: ended chains and those the device can see; used chains taken and those we have seen.
   #nextAvailable = 0;
@@ -108,11 +83,9 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     this.#used = new UsedRing(memory, layout.usedRing, layout.size);
     this.#usedElements = this.#used.elements;
     this.#notifications = new NotificationSwitch(this.#available, eventIdx, startIndex);
-    this.#indirect = indirect === undefined ? undefined : new IndirectTables(indirect, layout.size);
-    this.#regions = new RegionCache(memory);
     this.#shadow = new DriverShadow(layout.size);
-    this.#nextSlot = this.#shadow.firstFree;
-    this.#lastSlot = this.#shadow.firstFree;
+    const tables = indirect === undefined ? undefined : new IndirectTables(indirect, layout.size);
+    this.#writer = new ChainWriter(this.#table, tables, new RegionCache(memory), this.#shadow);
     this.#clearRings();
     if (startIndex !== 0) this.#startAt(startIndex);
   }
@@ -133,25 +106,21 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     return this.#usedLength;
   }
 
+  /** @throws RangeError and TypeError as `beginChain`, `addReadable` and `endChain` do. */
+  lendReadable(address: number, length: number, token: Token): boolean {
+    const head = this.#violation === undefined ? this.#writer.single(address, length, 0, token) : NO_ROOM;
+    return head !== NO_ROOM && this.#offer(head);
+  }
+
+  /** @throws RangeError and TypeError as `beginChain`, `addWritable` and `endChain` do. */
+  lendWritable(address: number, length: number, token: Token): boolean {
+    const head =
+      this.#violation === undefined ? this.#writer.single(address, length, DESCRIPTOR_WRITE, token) : NO_ROOM;
+    return head !== NO_ROOM && this.#offer(head);
+  }
+
   beginChain(segments: number): boolean {
-    if (this.#remaining !== NO_CHAIN) throw this.#drop("a chain was begun before the one before it was ended");
-    if (!(segments >= 1 && segments <= this.size && Number.isInteger(segments))) throw this.#wrongCount(segments);
-    if (this.#violation !== undefined) return false;
-    const shadow = this.#shadow;
-    const indirect = this.#indirect;
-    if (indirect !== undefined && segments > 1 && segments <= indirect.maxSegments) {
-      if (shadow.free === 0) return false;
-      this.#filled = 0;
-    } else {
-      if (shadow.free < segments) return false;
-      this.#filled = DIRECT;
-      this.#nextSlot = shadow.firstFree;
-    }
-    this.#segments = segments;
-    this.#remaining = segments;
-    this.#bytes = 0;
-    this.#writableBytes = 0;
-    return true;
+    return this.#violation === undefined && this.#writer.begin(segments);
   }
 
   /**
@@ -159,33 +128,17 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
    * after a writable buffer. The chain is dropped then.
    */
   addReadable(address: number, length: number): void {
-    // §2.7.4.2: "MUST place any device-writable descriptor elements after any device-readable descriptor elements".
-    if (this.#writableBytes > 0) throw this.#drop("a readable buffer was added after a writable one");
-    this.#add(address, length, 0);
+    this.#writer.addReadable(address, length);
   }
 
   /** @throws RangeError when the buffer is empty or not in guest memory, or the chain is full or not open; it is dropped then. */
   addWritable(address: number, length: number): void {
-    this.#add(address, length, DESCRIPTOR_WRITE);
-    this.#writableBytes += length;
+    this.#writer.addWritable(address, length);
   }
 
   /** @throws TypeError when segments are missing (the chain is dropped then), or `token` is undefined. */
   endChain(token: Token): void {
-    if (this.#remaining !== 0) throw this.#drop(this.#remaining < 0 ? "no chain is open" : "segments are missing");
-    if (token === undefined) throw this.#drop("a token is undefined, which is what poll returns for none");
-    this.#remaining = NO_CHAIN;
-    const index = this.#nextAvailable;
-    const shadow = this.#shadow;
-    const head = shadow.firstFree;
-    if (this.#filled === DIRECT) {
-      shadow.take(this.#segments, this.#lastSlot, this.#writableBytes, token);
-    } else {
-      this.#referToTable(head.index);
-      shadow.take(1, head, this.#writableBytes, token);
-    }
-    this.#availableEntries[index & this.#slotMask] = head.index;
-    this.#nextAvailable = indexAfter(index);
+    this.#offer(this.#writer.end(token));
   }
 
   publish(): boolean {
@@ -202,20 +155,20 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
 
   /** @throws TypeError when a chain is open: its descriptors are still on the list that `poll` gives others back to. */
   poll(): Token | undefined {
-    if (this.#remaining !== NO_CHAIN) throw this.#drop("poll between beginChain and endChain");
-    if (this.#nextUsed === this.#seenUsed && !this.#look()) return undefined;
+    if (this.#writer.isOpen) throw this.#writer.drop("poll between beginChain and endChain");
     const index = this.#nextUsed;
+    if (index === this.#seenUsed && !this.#look()) return undefined;
     const at = (index & this.#slotMask) << 1;
     const id = this.#usedElements[at] ?? 0;
     const length = this.#usedElements[at | 1] ?? 0;
-    const head = id < this.size ? this.#shadow.shown(id) : undefined;
-    if (head === undefined || length > head.writable) {
-      this.#break(wrongUsedElement(index, id, length, this.size, head?.writable));
+    const slot = this.#shadow.shown(id);
+    if (slot === undefined || length > slot.writable) {
+      this.#break(wrongUsedElement(index, id, length, this.size, slot?.writable));
       return undefined;
     }
-    this.#nextUsed = indexAfter(index);
+    this.#nextUsed = (index + 1) & INDEX_MASK;
     this.#usedLength = length;
-    return this.#shadow.release(head);
+    return this.#shadow.release(id, slot);
   }
 
   armUsedNotifications(): boolean {
@@ -230,7 +183,7 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
 
   reset(): Token[] {
     const tokens = this.#shadow.reset();
-    this.#remaining = NO_CHAIN;
+    this.#writer.reset();
     this.#nextAvailable = 0;
     this.#publishedAvailable = 0;
     this.#nextUsed = 0;
@@ -242,32 +195,12 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
     return tokens;
   }
 
-  #add(address: number, length: number, flags: number): void {
-    const remaining = this.#remaining - 1;
-    if (remaining < 0) throw this.#drop(this.#remaining < 0 ? "no chain is open" : "the chain has all its segments");
-    const lendable = isWhole(address) && isWhole(length) && length >= 1 && length <= MAX_SEGMENT_BYTES;
-    if (!lendable || !this.#regions.holds(address, length)) throw this.#wrongBuffer(address, length);
-    this.#bytes += length;
-    if (this.#bytes > MAX_CHAIN_BYTES) throw this.#wrongBuffer(address, length);
-    this.#remaining = remaining;
-    if (this.#filled === DIRECT) {
-      const slot = this.#nextSlot;
-      const next = slot.next;
-      const link = remaining === 0 ? flags : descriptorLink(flags | DESCRIPTOR_NEXT, next.index);
-      writeDescriptor(this.#table, slot.index, address, length, link);
-      this.#lastSlot = slot;
-      this.#nextSlot = next;
-    } else if (this.#indirect !== undefined) {
-      const at = this.#filled++;
-      const link = remaining === 0 ? flags : descriptorLink(flags | DESCRIPTOR_NEXT, at + 1);
-      this.#indirect.write(this.#shadow.firstFree.index, at, address, length, link);
-    }
-  }
-
-  /** Fills the one direct descriptor of an indirect chain (§2.7.5.3). */
-  #referToTable(head: number): void {
-    const address = this.#indirect?.address(head) ?? 0;
-    writeDescriptor(this.#table, head, address, this.#segments * DESCRIPTOR_SIZE, DESCRIPTOR_INDIRECT);
+  /** Puts a chain into the next entry of the available ring; `publish` shows it. */
+  #offer(head: number): true {
+    const index = this.#nextAvailable;
+    this.#availableEntries[index & this.#slotMask] = head;
+    this.#nextAvailable = (index + 1) & INDEX_MASK;
+    return true;
   }
 
   /** Looks how far the device has come: one atomic load per drain. */
@@ -308,27 +241,4 @@ export class SplitDriverQueue<Token> implements DriverQueue<Token> {
       ring.storeEvent(index);
     }
   }
-
-  /** The caller's bug: the open chain is dropped, as if it had not been begun. */
-  #drop(bug: string): TypeError {
-    this.#remaining = NO_CHAIN;
-    return new TypeError(`wrong use of a driver queue: ${bug}`);
-  }
-
-  #wrongCount(segments: number): RangeError {
-    return new RangeError(
-      `a chain of ${segments} segments: give 1 to ${this.size}, the size of the queue (§2.7.5.3.1)`,
-    );
-  }
-
-  #wrongBuffer(address: number, length: number): RangeError {
-    this.#remaining = NO_CHAIN;
-    if (this.#bytes > MAX_CHAIN_BYTES) return new RangeError("a chain of more than 2^32 bytes (§2.7.5.2)");
-    return new RangeError(`${length} bytes at guest address ${address} cannot be lent: empty, or not in guest memory`);
-  }
-}
-
-/** The first test is free for the small integers that most addresses and lengths are. */
-function isWhole(value: number): boolean {
-  return (value | 0) === value || Number.isSafeInteger(value);
 }

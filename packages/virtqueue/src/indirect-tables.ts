@@ -4,7 +4,7 @@
  */
 import type { DmaBuffer } from "@toril/memory";
 import { writeDescriptor } from "./descriptor-table.ts";
-import { DESCRIPTOR_SIZE } from "./queue-layout.ts";
+import { DESCRIPTOR_SIZE } from "./numbers.ts";
 import { ringArea } from "./ring-area.ts";
 
 export interface IndirectOptions {
@@ -24,8 +24,8 @@ export function indirectTableBytes(size: number, maxSegments: number): number {
 
 export class IndirectTables {
   readonly #words: Uint32Array;
-  readonly maxSegments: number;
-  readonly #base: number;
+  readonly maxSegments: number = 0;
+  readonly #base: number = 0;
 
   /** @throws RangeError when `maxSegments` is out of range, or the buffer is too small or misaligned. */
   constructor({ tables, maxSegments }: IndirectOptions, size: number) {

@@ -4,6 +4,7 @@
  *
  * Suppression is advice: a notification may come all the same, and both sides must bear it.
  */
+import { DO_NOT_NOTIFY } from "./numbers.ts";
 import { indexBefore } from "./ring-index.ts";
 
 /** The fields of the ring that this side writes. */
@@ -11,9 +12,6 @@ export interface SuppressionFields {
   storeFlags(flags: number): void;
   storeEvent(index: number): void;
 }
-
-/** Bit 0 of flags, in both rings: do not notify (without EVENT_IDX). */
-export const DO_NOT_NOTIFY = 1;
 
 export class NotificationSwitch {
   readonly #fields: SuppressionFields;

@@ -1,6 +1,9 @@
 /** Where a split virtqueue lies (virtio 1.3 §2.7): three areas, each in one region of guest memory. */
 import { addressAt, alignUp, type GuestAddress, type GuestMemory } from "@toril/memory";
+import { DESCRIPTOR_SIZE } from "./numbers.ts";
 import { ringAreaProblem } from "./ring-area.ts";
+
+export { DESCRIPTOR_SIZE };
 
 /** §2.7: the areas and their alignment. */
 export interface QueueLayout {
@@ -16,7 +19,6 @@ export interface QueueLayout {
 
 /** §2.7: "Queue Size value is always a power of 2. The maximum Queue Size value is 32768." */
 export const MAX_QUEUE_SIZE = 32_768;
-export const DESCRIPTOR_SIZE = 16;
 export const DESCRIPTOR_TABLE_ALIGNMENT = 16;
 export const AVAILABLE_RING_ALIGNMENT = 2;
 export const USED_RING_ALIGNMENT = 4;

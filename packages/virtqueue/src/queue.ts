@@ -18,6 +18,14 @@ export interface DriverQueue<Token> {
   readonly violation: QueueViolation | undefined;
 
   /**
+   * A chain of one buffer that the device reads, in one call: `beginChain(1)`, `addReadable`, `endChain(token)`, at half
+   * their cost. `false` when there is no room.
+   */
+  lendReadable(address: number, length: number, token: Token): boolean;
+  /** The same with a buffer that the device writes. */
+  lendWritable(address: number, length: number, token: Token): boolean;
+
+  /**
    * Starts a chain of exactly `segments` buffers. `false` when there is no room: nothing has changed, try again after
    * `poll` has returned something. Then call `addReadable` for each buffer that the device reads, then `addWritable`
    * for each that it writes (§2.7.4.2: readable first), then `endChain`.

@@ -2,8 +2,7 @@
  * Free-running 16-bit ring indices (virtio 1.3 §2.7.6, §2.7.8). They count for ever and wrap from 65,535 to 0, so `<`
  * and `>` between two of them are bugs: ask for the distance instead.
  */
-
-const INDEX_MASK = 0xffff;
+import { INDEX_MASK } from "./numbers.ts";
 
 /** The index after `index`. */
 export function indexAfter(index: number): number {

@@ -3,7 +3,7 @@ import type { GuestMemory } from "@toril/memory";
 import { DESCRIPTOR_SIZE } from "../queue-layout.ts";
 import { readLe16, readLe32, readLe64, writeLe16, writeLe32, writeLe64 } from "./raw-memory.ts";
 
-export { DESCRIPTOR_INDIRECT, DESCRIPTOR_NEXT, DESCRIPTOR_WRITE } from "../descriptor-table.ts";
+export { DESCRIPTOR_INDIRECT, DESCRIPTOR_NEXT, DESCRIPTOR_WRITE } from "../numbers.ts";
 
 export interface RawDescriptor {
   readonly address: number;
