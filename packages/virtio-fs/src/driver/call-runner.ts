@@ -13,6 +13,7 @@ export type Settling = "at-once" | "returned";
 export class CallRunner {
   readonly #clock: Clock;
   readonly #signal: AbortSignalLike | undefined;
+  #shared: Cancellation | undefined;
 
   /** @param signal ends every call */
   constructor(clock: Clock, signal: AbortSignalLike | undefined) {
@@ -34,17 +35,27 @@ export class CallRunner {
       if (isError(result)) throw callError(result, syscall, what, second);
       return result as T;
     }
-    const signals = [this.#signal, options.signal];
-    const cancel = new Cancellation({ clock: this.#clock, signals, timeoutMs: options.timeoutMs });
+    const own = options.signal === undefined && options.timeoutMs === undefined ? undefined : this.#cancellation(options);
+    const cancel = own ?? this.#lasting();
     try {
       if (cancel.cancelled) throw callError(cancel.result, syscall, what, second, cancel.cause);
       const work = run(cancel);
-      const result = settling === "returned" ? await work : await Promise.race([work, cancel.whenCancelled()]);
+      const result = await (settling === "returned" ? work : cancel.orEarlier(work));
       if (isError(result)) throw callError(result, syscall, what, second, cancel.cause);
       return result as T;
     } finally {
-      cancel.end();
+      own?.end();
     }
+  }
+
+  #cancellation({ signal, timeoutMs }: FileWaitOptions): Cancellation {
+    return new Cancellation({ clock: this.#clock, signals: [this.#signal, signal], timeoutMs });
+  }
+
+  /** Most calls end early by the thread's signal only: they share one. */
+  #lasting(): Cancellation {
+    this.#shared ??= this.#cancellation({});
+    return this.#shared;
   }
 
   /** A call without a result. */

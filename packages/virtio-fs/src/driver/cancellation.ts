@@ -58,6 +58,23 @@ export class Cancellation {
     return new Promise((resolve) => this.join({ onCancelled: () => resolve(this.result) }));
   }
 
+  /** Settles as `work` does, or with `result` when the wish comes before. */
+  orEarlier<T>(work: Promise<T>): Promise<T | number> {
+    return new Promise((resolve, reject) => {
+      const waiter = { onCancelled: () => resolve(this.result) };
+      this.join(waiter);
+      const settled = (value: T): void => {
+        this.leave(waiter);
+        resolve(value);
+      };
+      const failed = (error: unknown): void => {
+        this.leave(waiter);
+        reject(error);
+      };
+      work.then(settled, failed);
+    });
+  }
+
   /** The call is over: nothing is listened to any more. */
   end(): void {
     this.#timer?.cancel();

@@ -8,7 +8,7 @@ import { type Opaque64, Opcode } from "../wire/index.ts";
 import type { ByteString } from "./byte-string.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { type AttrReply, type EntryReply, noStatfs, type OpenReply, type Segment } from "./replies.ts";
-import { REPLY_AT, type RequestSlot } from "./request-slot.ts";
+import { REPLY_AT, RequestSlot } from "./request-slot.ts";
 import type { RequestEngine } from "./requests.ts";
 
 type Cancel = Cancellation | undefined;
@@ -56,18 +56,18 @@ export class Operations {
   }
 
   async getattr(node: Id, handle: Id | undefined, cancel: Cancel): Promise<AttrReply | number> {
-    const slot = await this.#begin(Opcode.Getattr, node, cancel);
+    const slot = this.#tryBegin(Opcode.Getattr, node) ?? (await this.#begin(Opcode.Getattr, node, cancel));
     if (typeof slot === "number") return slot;
     const flags = handle === undefined ? 0 : wire.GETATTR_FH;
     wire.writeGetattrIn(slot.bytes, slot.addArguments(wire.GETATTR_IN_SIZE), { flags, handle: handle ?? NO_NODE });
-    return this.#attributes(slot, cancel);
+    return this.#attributed(slot, await this.#engine.send(slot, wire.ATTR_OUT_SIZE, wire.ATTR_OUT_SIZE, cancel));
   }
 
   async setattr(node: Id, changes: Readonly<wire.SetattrIn>, cancel: Cancel): Promise<AttrReply | number> {
     const slot = await this.#begin(Opcode.Setattr, node, cancel);
     if (typeof slot === "number") return slot;
     wire.writeSetattrIn(slot.bytes, slot.addArguments(wire.SETATTR_IN_SIZE), changes);
-    return this.#attributes(slot, cancel);
+    return this.#attributed(slot, await this.#engine.send(slot, wire.ATTR_OUT_SIZE, wire.ATTR_OUT_SIZE, cancel));
   }
 
   /** The target goes to guest memory; its length. */
@@ -145,7 +145,7 @@ export class Operations {
     into: readonly Segment[],
     cancel: Cancel,
   ): Promise<number> {
-    const slot = await this.#begin(Opcode.Read, node, cancel);
+    const slot = this.#tryBegin(Opcode.Read, node) ?? (await this.#begin(Opcode.Read, node, cancel));
     if (typeof slot === "number") return slot;
     for (const segment of into) slot.addData("writable", segment.address, segment.length);
     const position = { low: offset >>> 0, high: Math.floor(offset / TWO_32) };
@@ -267,6 +267,13 @@ export class Operations {
     return slot;
   }
 
+  /** Without a promise: what is asked most often begins with it. `undefined`: no slot is free. */
+  #tryBegin(opcode: Opcode, node: Id): RequestSlot | number | undefined {
+    const slot = this.#engine.tryAcquire();
+    if (slot instanceof RequestSlot) slot.begin(opcode, node);
+    return slot;
+  }
+
   async #plain(slot: RequestSlot, cancel: Cancel): Promise<number> {
     return this.#done(slot, await this.#engine.send(slot, 0, 0, cancel));
   }
@@ -280,14 +287,14 @@ export class Operations {
     return result < 0 ? result : { entry, sentAt };
   }
 
-  async #attributes(slot: RequestSlot, cancel: Cancel): Promise<AttrReply | number> {
-    const result = await this.#engine.send(slot, wire.ATTR_OUT_SIZE, wire.ATTR_OUT_SIZE, cancel);
+  #attributed(slot: RequestSlot, result: number): AttrReply | number {
+    if (result < 0) return this.#done(slot, result);
     const attr = wire.createAttr();
     const validity = { seconds: 0, nanoseconds: 0 };
-    if (result >= 0) wire.readAttrOut(slot.bytes, REPLY_AT, validity, attr);
+    wire.readAttrOut(slot.bytes, REPLY_AT, validity, attr);
     const { sentAt } = slot;
     this.#engine.release(slot);
-    return result < 0 ? result : { attr, validity, sentAt };
+    return { attr, validity, sentAt };
   }
 
   #sendRead(slot: RequestSlot, handle: Id, flags: number, offset: Id, cancel: Cancel): Promise<number> {

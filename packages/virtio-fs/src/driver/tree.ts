@@ -149,7 +149,7 @@ export class Tree {
    * The attributes, asked for unless they may be believed.
    * @param since attributes from a question sent at this time or later are good enough
    */
-  async stat(
+  stat(
     node: Node,
     handle: Readonly<Opaque64> | undefined,
     since: number,
@@ -157,9 +157,12 @@ export class Tree {
   ): Promise<FileStat | number> {
     const known = node.attributes.stat;
     if (known !== undefined && (this.#clock.now() < node.attributes.validUntil || node.attributes.askedAt >= since)) {
-      return known;
+      return Promise.resolve(known);
     }
-    if (this.mode === "none") return this.#askAttributes(node, handle, cancel);
+    return this.mode === "none" ? this.#askAttributes(node, handle, cancel) : this.#sharedStat(node, handle);
+  }
+
+  async #sharedStat(node: Node, handle: Readonly<Opaque64> | undefined): Promise<FileStat | number> {
     let shared = this.#getattrs.get(node);
     if (shared === undefined) {
       shared = this.#shareGetattr(node, handle);
