@@ -20,6 +20,8 @@ import { createVsockDriver, type TxPath, type VsockDriver } from "@toril/vsock";
 import { absentBus, absentFiles, absentSockets } from "./absent.ts";
 import { type Recording, type RecordOptions, startRecording } from "./recording.ts";
 import { type Access, ReplaceableFiles } from "./replaceable-files.ts";
+import { ReplaceableVsock } from "./replaceable-vsock.ts";
+import type { Seat } from "./seat.ts";
 import { type StatGroup, statGroup } from "./stats.ts";
 import type { Main, Sys } from "./sys.ts";
 import type { VsockTuning } from "./tuning.ts";
@@ -53,14 +55,18 @@ export interface GuestDevices {
     readonly transport: Transport;
     readonly txPath: TxPath;
     readonly tuning?: VsockTuning | undefined;
+    /** Absent: the device is there for as long as the guest is. Otherwise `networkSeat` may take another one in. */
+    readonly replaceable?: true;
   };
   /** Absent: file calls end with ENODEV. */
   readonly files?: {
     readonly transport: Transport;
     readonly cache: CacheMode;
     readonly cacheBytes: number;
-    /** Absent: the device is there for as long as the guest is. Otherwise `replaceFiles` may bring another one. */
+    /** Absent: the device is there for as long as the guest is. Otherwise `fileSeat` may take another one in. */
     readonly replaceable?: { readonly access: Access };
+    /** Milliseconds for a request, after which the device is taken for dead; for ever unless told. */
+    readonly answerTimeoutMs?: number;
   };
   /** Files to record into what goes through the queues. */
   readonly record?: RecordOptions | undefined;
@@ -76,6 +82,7 @@ export class Guest {
   readonly #reports = new Map<string, () => object>();
   readonly #text = textCodec();
   #vsock: VsockDriver | undefined;
+  #lastingVsock: ReplaceableVsock | undefined;
   #layer: SocketLayer | undefined;
   #files: FileDriver | undefined;
   #fileDevice: GuestDevices["files"];
@@ -118,14 +125,19 @@ export class Guest {
     if (record !== undefined) this.#recording = startRecording(record, log);
     const shared = { ...vsock?.tuning, allocator: this.#allocator, clock, log, doorbell: bell };
     if (vsock !== undefined) {
-      this.#vsock = await createVsockDriver({
-        ...shared,
-        transport: vsock.transport,
-        txPath: vsock.txPath,
-        tap: this.#recording?.vsock,
-      });
+      const { txPath, replaceable } = vsock;
+      const tap = this.#recording?.vsock;
+      const make = (transport: Transport): Promise<VsockDriver> =>
+        createVsockDriver({ ...shared, transport, txPath, tap });
+      const dedicate = (driver: VsockDriver): (() => void) => this.core.dedicate(driver, "vsock driver");
+      if (replaceable === undefined) {
+        this.#vsock = await make(vsock.transport);
+        dedicate(this.#vsock);
+      } else {
+        this.#lastingVsock = await ReplaceableVsock.create(vsock.transport, { make, dedicate });
+        this.#vsock = this.#lastingVsock;
+      }
       this.#layer = new SocketLayer({ driver: this.#vsock, clock });
-      this.core.dedicate(this.#vsock, "vsock driver");
     }
     if (files === undefined) return;
     this.#fileDevice = files;
@@ -133,14 +145,31 @@ export class Guest {
     if (files.replaceable !== undefined) this.#replaceable = new ReplaceableFiles(driver, files.replaceable.access);
   }
 
-  /**
-   * Another file device in the place of the one that is gone: what the old driver had of the heap is back before
-   * `connect` is called. Programs keep their file calls, and open files as far as ReplaceableFiles can keep them.
-   * @param connect brings the new device
-   * @throws Error when there is nothing to be replaced, or the guest shuts down; whatever `connect` throws, VirtioError
-   * and SystemError of the new device: then there is no device until the next attempt, and calls end with EIO
-   */
-  replaceFiles(connect: () => Promise<Transport>): Promise<void> {
+  /** Of the file device, where it is replaceable. */
+  get fileSeat(): Seat {
+    const failure = (): string | undefined => this.#files?.failure;
+    return {
+      get failure() {
+        return failure();
+      },
+      replace: (connect) => this.#replaceFilesInTurn(connect),
+    };
+  }
+
+  /** Of the vsock device, where it is replaceable: connections end, listening sockets stay. */
+  get networkSeat(): Seat {
+    const vsock = this.#lastingVsock;
+    if (vsock === undefined) throw new Error("this guest's network stays as it is");
+    return {
+      get failure() {
+        return vsock.lost;
+      },
+      replace: (connect) => vsock.replace(connect),
+    };
+  }
+
+  /** Programs keep their file calls, and open files as far as ReplaceableFiles can keep them. */
+  #replaceFilesInTurn(connect: () => Promise<Transport>): Promise<void> {
     const before = this.#replacing;
     const replacing = (async (): Promise<void> => {
       await before?.catch(() => {});
@@ -167,7 +196,7 @@ export class Guest {
   }
 
   async #createFileDriver(
-    { cache: mode, cacheBytes: bytes }: NonNullable<GuestDevices["files"]>,
+    { cache: mode, cacheBytes: bytes, answerTimeoutMs }: NonNullable<GuestDevices["files"]>,
     transport: Transport,
   ): Promise<FileDriver> {
     const { clock, bell, log } = this.core;
@@ -176,6 +205,7 @@ export class Guest {
       ...shared,
       transport,
       cache: { mode, bytes },
+      ...(answerTimeoutMs === undefined ? {} : { answerTimeoutMs }),
       tap: this.#recording?.files,
     });
     this.#files = driver;

@@ -58,7 +58,7 @@ async function run<T>(main: (fs: FileCalls, sys: Sys) => Promise<T>): Promise<T>
   throw exit.kind === "failed" ? exit.error : new Error(exit.kind);
 }
 
-const replace = (): Promise<void> => guest.replaceFiles(async () => device());
+const replace = (): Promise<void> => guest.fileSeat.replace(async () => device());
 const read = async (fs: FileCalls, file: Parameters<FileCalls["read"]>[0], length: number): Promise<number[]> => {
   const bytes = new Uint8Array(length);
   return [...bytes.subarray(0, await fs.read(file, bytes))];
@@ -134,7 +134,7 @@ test("a file that was open for writing is stale: what was under way may have bee
 test("while there is no device calls end with EIO; with the next one they go on, in threads that were there before", async () => {
   await bringUp("read-only", "none");
   await run(async (fs) => {
-    await expect(guest.replaceFiles(() => Promise.reject(new Error("not yet")))).rejects.toThrow("not yet");
+    await expect(guest.fileSeat.replace(() => Promise.reject(new Error("not yet")))).rejects.toThrow("not yet");
     await expect(fs.stat("/file")).rejects.toMatchObject({ code: "EIO" });
     await expect(fs.open("/file")).rejects.toMatchObject({ code: "EIO" });
     await replace();

@@ -15,8 +15,8 @@ import { readOkLine } from "./connect-line.ts";
 import { type CloseOptions, Connections, listening, reset, stopped } from "./connections.ts";
 
 export interface UnixForwardOptions {
-  /** The device's Unix socket. */
-  readonly path: string;
+  /** The device's Unix socket; asked for each connection, where it may move. */
+  readonly path: string | (() => string);
   /** Where to listen: 127.0.0.1 unless told, port 0 takes a free one. */
   readonly listen: { readonly host?: string; readonly port: number };
   readonly guestPort: number;
@@ -100,10 +100,15 @@ export class UnixForward {
     this.#clients.add(client);
     const link = new Link(client, this.#options, this.stats);
     link.begin((reason) => {
-      const { path, guestPort } = this.#options;
+      const { guestPort } = this.#options;
+      const path = pathOf(this.#options);
       this.#log.debug("a connection could not be forwarded", { path, guestPort, reason });
     });
   }
+}
+
+function pathOf({ path }: UnixForwardOptions): string {
+  return typeof path === "string" ? path : path();
 }
 
 /** Buffers of connections that have ended: a new one for each would be the garbage collector's main work. */
@@ -135,7 +140,7 @@ class Link {
     this.#options = options;
     this.#stats = stats;
     this.#guest = connect({
-      path: options.path,
+      path: pathOf(options),
       allowHalfOpen: true,
       onread: { buffer: this.#buffer, callback: (length) => this.#fromGuest(length) },
     });

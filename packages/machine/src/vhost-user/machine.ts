@@ -74,11 +74,14 @@ export class VhostUserHardware implements Hardware {
     const options = { settings, memory: this.#memory, own: this.#own };
     this.#files = await openFileDevice(options);
     this.#network = await openNetworkDevice(options);
+    const { transport, replaceable } = this.#network;
     const { record, tuning, txPath } = settings;
-    const vsock = { transport: this.#network.transport, txPath, tuning: tuning.driver };
+    const lasting = { transport, txPath, tuning: tuning.driver };
+    const vsock = replaceable === "replaceable" ? { ...lasting, replaceable: true as const } : lasting;
     const files = this.#files?.devices;
     await this.#guest.bringUp(files === undefined ? { vsock, record } : { vsock, files, record });
     this.#files?.watch(this.#guest);
+    this.#network.watch(this.#guest);
   }
 
   get description(): readonly string[] {

@@ -8,6 +8,7 @@ import { explained } from "./errors.ts";
 const settings = (options: Omit<MachineOptions, "kind">) => machineSettings({ kind: "vhost-user", ...options });
 const directory = { path: "/site" };
 const cacheBytes = 16 * 2 ** 20;
+const answerTimeoutMs = 30_000;
 
 test("each device is where the options say: behind a socket, spawned, our own, or not there", () => {
   const fs = { socket: "/fs" };
@@ -15,15 +16,18 @@ test("each device is where the options say: behind a socket, spawned, our own, o
   expect(settings({ directory, vhostUser: { spawn: true } }).vhostUser).toEqual({
     files: { kind: "spawn" },
     vsock: { kind: "spawn" },
+    answerTimeoutMs,
   });
   expect(settings({ vhostUser: { spawn: true } }).vhostUser?.files).toEqual({ kind: "none" });
   expect(settings({ vhostUser: { fs } }).vhostUser).toEqual({
     files: { kind: "back-end", socket: "/fs", cache: "auto", cacheBytes },
     vsock: { kind: "own" },
+    answerTimeoutMs,
   });
   expect(settings({ directory, vhostUser: { vsock } }).vhostUser).toEqual({
     files: { kind: "own" },
     vsock: { kind: "back-end", ...vsock },
+    answerTimeoutMs,
   });
   expect(settings({ vhostUser: { vsock, fs: { ...fs, cache: "none" } } }).vhostUser?.files).toMatchObject({
     cache: "none",
@@ -33,6 +37,7 @@ test("each device is where the options say: behind a socket, spawned, our own, o
 
 test.each<[MachineOptions, RegExp]>([
   [{ kind: "vhost-user" }, /has no vhost-user device/],
+  [{ kind: "vhost-user", vhostUser: { spawn: true, answerTimeoutMs: 0 } }, /answerTimeoutMs is 0/],
   [{ kind: "vhost-user", vhostUser: {} }, /has no vhost-user device/],
   [{ kind: "vhost-user", directory, vhostUser: { fs: { socket: "s" } } }, /not from both/],
   [{ kind: "vhost-user", vhostUser: { spawn: true, fs: { socket: "s" } } }, /leave spawn out/],

@@ -27,7 +27,14 @@ export interface VhostUserOptions {
   readonly fs?: FilesBackEnd;
   readonly vsock?: VsockBackEnd;
   readonly spawn?: true;
+  /**
+   * Milliseconds for a file device in another process to answer one request; 30,000 unless told. After that it is taken for
+   * dead: calls end with EIO, and it is looked for, or started, again.
+   */
+  readonly answerTimeoutMs?: number;
 }
+
+const ANSWER_TIMEOUT_MS = 30_000;
 
 /** Who serves the files. `own` and `spawn` serve the machine's directory. */
 type FilesSource =
@@ -42,6 +49,7 @@ type VsockSource =
 export interface VhostUserSettings {
   readonly files: FilesSource;
   readonly vsock: VsockSource;
+  readonly answerTimeoutMs: number;
 }
 
 /** What of the machine's other options the devices must agree with. */
@@ -53,13 +61,14 @@ export interface VhostUserContext {
 
 /** @throws RangeError for combinations that make no machine */
 export function vhostUserSettings(options: VhostUserOptions | undefined, context: VhostUserContext): VhostUserSettings {
-  const { fs, vsock, spawn } = options ?? {};
+  const { fs, vsock, spawn, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options ?? {};
+  if (!(answerTimeoutMs > 0)) throw new RangeError(`answerTimeoutMs is ${answerTimeoutMs}: use more than 0`);
   const given = context.directory === "given";
   if (spawn === true) {
     if (fs !== undefined || vsock !== undefined) {
       throw new RangeError("spawn starts the daemons itself: give it no socket, or leave spawn out");
     }
-    return { files: { kind: given ? "spawn" : "none" }, vsock: { kind: "spawn" } };
+    return { files: { kind: given ? "spawn" : "none" }, vsock: { kind: "spawn" }, answerTimeoutMs };
   }
   if (fs === undefined && vsock === undefined) {
     throw new RangeError("the vhost-user machine has no vhost-user device: give it a socket (fs, vsock), or spawn");
@@ -71,6 +80,7 @@ export function vhostUserSettings(options: VhostUserOptions | undefined, context
   const { cacheBytes } = context;
   return {
     files: fs === undefined ? { kind: given ? "own" : "none" } : { kind: "back-end", cache: "auto", cacheBytes, ...fs },
+    answerTimeoutMs,
     vsock: vsock === undefined ? { kind: "own" } : { kind: "back-end", socket: vsock.socket, uds: vsock.uds },
   };
 }

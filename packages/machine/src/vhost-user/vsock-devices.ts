@@ -6,15 +6,16 @@ import {
   type MemfdMemory,
   startVhostDeviceVsock,
   type VhostUserTransport,
-  type VsockDaemon,
   vhostDeviceVsockVersion,
 } from "@toril/vhost-user";
 import { DeviceType, type Transport } from "@toril/virtio";
 import { VsockDevice } from "@toril/vsock/device";
 import { openForward } from "../forward.ts";
+import type { Guest } from "../guest.ts";
 import type { Forward, ForwardOptions } from "../machine.ts";
 import type { MachineSettings } from "../settings.ts";
 import { type StatGroup, statGroup } from "../stats.ts";
+import { BackEndKeeper, DaemonKeeper, type Keeper } from "./keepers.ts";
 import type { OwnDevices } from "./own-devices.ts";
 
 /** A forward as the machine holds it: it can be ended with a time of grace. */
@@ -31,6 +32,10 @@ export interface NetworkDevice {
   readonly device: VsockDevice | undefined;
   /** The other process's Unix socket, if known. */
   readonly hostSocket: string | undefined;
+  /** It may be replaced, unless it is our own. */
+  readonly replaceable: "replaceable" | "lasting";
+  /** From now on the device may be replaced: the guest is up. */
+  watch(guest: Guest): void;
   stats(): StatGroup;
   forward(options: ForwardOptions): Promise<OpenForward>;
   close(): Promise<void>;
@@ -49,8 +54,9 @@ export async function openNetworkDevice(options: NetworkOptions): Promise<Networ
     case "own":
       return ownVsock(options);
     case "back-end": {
-      const transport = await connectVsock(memory, source.socket, settings);
-      return new UnixNetwork(`the back-end at ${source.socket}`, transport, source.uds, settings);
+      const { socket, uds } = source;
+      const keeper = new BackEndKeeper(await connectVsock(memory, socket, settings), "vsock device", settings.log);
+      return new UnixNetwork(`the back-end at ${socket}`, keeper, () => uds, settings);
     }
     case "spawn": {
       const [command] = findDaemons("vhost-device-vsock");
@@ -67,6 +73,8 @@ function ownVsock({ settings, own }: NetworkOptions): NetworkDevice {
   return {
     server: `our own device, CID ${cid}`,
     transport: own.attach(device, "vsock device"),
+    replaceable: "lasting",
+    watch: () => {},
     device,
     hostSocket: undefined,
     stats: () => statGroup(device.stats),
@@ -81,39 +89,43 @@ function connectVsock(memory: MemfdMemory, socketPath: string, { log }: MachineS
 
 async function spawnVsock({ settings, memory }: NetworkOptions, command: string): Promise<NetworkDevice> {
   const { cid, log } = settings;
-  const daemon = await startVhostDeviceVsock({ guestCid: cid, command, log });
-  try {
-    const server = `vhost-device-vsock ${vhostDeviceVsockVersion(command)} (pid ${daemon.pid}), CID ${cid}`;
-    const transport = await connectVsock(memory, daemon.socketPath, settings);
-    return new UnixNetwork(server, transport, daemon.hostSocketPath, settings, daemon);
-  } catch (error) {
-    await daemon.stop();
-    throw error;
-  }
+  const version = vhostDeviceVsockVersion(command);
+  const keeper = await DaemonKeeper.open({
+    name: "vhost-device-vsock",
+    log,
+    start: () => startVhostDeviceVsock({ guestCid: cid, command, log }),
+    connect: ({ socketPath }) => connectVsock(memory, socketPath, settings),
+  });
+  const server = `vhost-device-vsock ${version} (pid ${keeper.daemon.pid}), CID ${cid}`;
+  return new UnixNetwork(server, keeper, () => keeper.daemon.hostSocketPath, settings);
 }
 
 /** A back-end whose host side is a Unix socket in Firecracker's scheme. */
 class UnixNetwork implements NetworkDevice {
   readonly server: string;
   readonly transport: VhostUserTransport;
+  readonly replaceable = "replaceable";
   readonly device = undefined;
-  readonly hostSocket: string | undefined;
+  readonly #keeper: Keeper;
+  /** Each daemon has its own. */
+  readonly #uds: () => string | undefined;
   readonly #settings: MachineSettings;
-  readonly #daemon: VsockDaemon | undefined;
   readonly #forwards: UnixForward[] = [];
 
-  constructor(
-    server: string,
-    transport: VhostUserTransport,
-    uds: string | undefined,
-    settings: MachineSettings,
-    daemon?: VsockDaemon,
-  ) {
+  constructor(server: string, keeper: Keeper, uds: () => string | undefined, settings: MachineSettings) {
     this.server = server;
-    this.transport = transport;
-    this.hostSocket = uds;
+    this.transport = keeper.transport;
+    this.#keeper = keeper;
+    this.#uds = uds;
     this.#settings = settings;
-    this.#daemon = daemon;
+  }
+
+  get hostSocket(): string | undefined {
+    return this.#uds();
+  }
+
+  watch(guest: Guest): void {
+    this.#keeper.watch(guest.networkSeat);
   }
 
   stats(): StatGroup {
@@ -121,8 +133,7 @@ class UnixNetwork implements NetworkDevice {
     for (const { stats } of this.#forwards) {
       for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += stats[name];
     }
-    const pid = this.#daemon === undefined ? {} : { pid: this.#daemon.pid };
-    return { server: this.server, ...pid, ...sum, lost: this.transport.lost ?? "no" };
+    return { server: this.server, ...sum, ...this.#keeper.stats() };
   }
 
   /** @throws BridgeError; Error when there is no Unix socket to connect to */
@@ -130,7 +141,7 @@ class UnixNetwork implements NetworkDevice {
     const path = this.hostSocket;
     if (path === undefined) throw new Error("no port can be forwarded: the vsock back-end's Unix socket is not known");
     const forward = await UnixForward.start({
-      path,
+      path: () => this.hostSocket ?? path,
       listen: host === undefined ? { port } : { host, port },
       guestPort,
       log: this.#settings.log,
@@ -141,8 +152,7 @@ class UnixNetwork implements NetworkDevice {
     return { forward, face: { ...forward.address, guestPort, close } };
   }
 
-  async close(): Promise<void> {
-    await this.transport.close();
-    await this.#daemon?.stop();
+  close(): Promise<void> {
+    return this.#keeper.close();
   }
 }

@@ -50,7 +50,12 @@ export async function startVhostDeviceVsock(options: VhostDeviceVsockOptions): P
 
 /** Such as `0.3.0`. @throws DaemonError when it does not tell */
 export function vhostDeviceVsockVersion(command: string): string {
-  const said = execFileSync(command, ["--version"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  let said: string;
+  try {
+    said = execFileSync(command, ["--version"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  } catch (error) {
+    throw new DaemonError(`${command} --version failed: ${String(error)}`);
+  }
   const version = /\d+(\.\d+)+/.exec(said)?.[0];
   if (version === undefined) throw new DaemonError(`${command} --version says ${JSON.stringify(said)}`);
   return version;
