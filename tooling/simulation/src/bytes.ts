@@ -1,10 +1,10 @@
 /** Contents that show where they come from: no two files, and no two places in one, look alike. */
 
-/** @param id which file or connection */
-export function patternAt(id: number, offset: number): number {
+function patternAt(id: number, offset: number): number {
   return (offset * 7 + (offset >>> 8) * 13 + (offset >>> 16) * 29 + id * 37) & 0xff;
 }
 
+/** @param id which file or connection */
 export function pattern(id: number, offset: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   for (let i = 0; i < length; i++) bytes[i] = patternAt(id, offset + i);

@@ -12,7 +12,7 @@ export interface Tally {
   readonly failures: Failure[];
 }
 
-export interface Failure {
+interface Failure {
   readonly seed: number;
   readonly findings: readonly string[];
 }

@@ -3,7 +3,6 @@
  * each other, and connect to the host. Each checks for itself that it got what it wrote.
  */
 
-import type { SeededRandom as Random } from "@toril/kernel";
 import { SeededRandom } from "@toril/kernel";
 import type { Sys } from "@toril/machine";
 import { SystemError } from "@toril/virtio/platform";
@@ -21,11 +20,10 @@ const MAX_FILE = 300_000;
 interface Job {
   readonly seed: number;
   readonly faults: FaultPlan;
-  /** Where threads say what was wrong. */
-  readonly findings: { current: Findings | undefined };
 }
 
-const job: { findings: Job["findings"] } = { findings: { current: undefined } };
+/** Where threads say what was wrong: runs follow one another. */
+let findings: Findings | undefined;
 
 async function main(sys: Sys): Promise<void> {
   const { seed, faults } = sys.args as Job;
@@ -53,10 +51,10 @@ async function main(sys: Sys): Promise<void> {
 }
 
 function say(finding: string): void {
-  job.findings.current?.add(finding);
+  findings?.add(finding);
 }
 
-async function useFile(sys: Sys, id: number, random: Random, faults: FaultPlan): Promise<void> {
+async function useFile(sys: Sys, id: number, random: SeededRandom, faults: FaultPlan): Promise<void> {
   const path = `/work/file ${id}`;
   const excused = excusedBy(faults, "file-errors", "device-reset");
   const file = await retry(() => sys.fs.open(path, { mode: "w+" }), excused);
@@ -80,7 +78,7 @@ async function oneStep(
   file: OpenFile,
   path: string,
   model: FileModel,
-  random: Random,
+  random: SeededRandom,
   id: number,
   faults: FaultPlan,
 ): Promise<void> {
@@ -154,7 +152,7 @@ async function readAll(sys: Sys, file: OpenFile, model: FileModel, id: number, f
 }
 
 /** Sends a pattern to the host's echo port, half-closes, and expects the same back. */
-async function talkToHost(sys: Sys, id: number, random: Random, faults: FaultPlan): Promise<void> {
+async function talkToHost(sys: Sys, id: number, random: SeededRandom, faults: FaultPlan): Promise<void> {
   const { net } = sys;
   await sys.threads.sleep(random.next(40));
   const socket = net.socket();
@@ -188,7 +186,7 @@ async function talkToHost(sys: Sys, id: number, random: Random, faults: FaultPla
   }
 }
 
-async function sleepAndTake(sys: Sys, random: Random): Promise<void> {
+async function sleepAndTake(sys: Sys, random: SeededRandom): Promise<void> {
   for (let i = random.next(6); i > 0; i--) {
     const ms = random.next(80);
     const before = sys.threads.now();
@@ -282,9 +280,9 @@ export const worker: Scenario = {
   ends: "by itself",
   main,
   prepare: (disk) => disk.addFile("/work/.keep", ""),
-  args: (faults, random): Job => ({ seed: random.next(2 ** 30), faults, findings: job.findings }),
+  args: (faults, random): Job => ({ seed: random.next(2 ** 30), faults }),
   visitors(world: World) {
-    job.findings.current = world.findings;
+    findings = world.findings;
     const random = world.simulation.random("host echo");
     world.machine.vsock.listen(port(ECHO_PORT), (stream) => {
       const breaksOff = world.faults.has("aborts") && once(random, 2);
@@ -292,8 +290,8 @@ export const worker: Scenario = {
     });
     return [];
   },
-  check({ files, findings, faults }) {
+  check({ files, findings: found, faults }) {
     if (faults.has("device-reset")) return;
-    findings.check(files.openHandles === 0, `the program has ended, but ${files.openHandles} files are open`);
+    found.check(files.openHandles === 0, `the program has ended, but ${files.openHandles} files are open`);
   },
 };
