@@ -40,6 +40,12 @@ const TURNS_PER_EVENT = 16;
 /** And the time after which they get it earlier: a busy turn is long. */
 const MS_PER_EVENT = 1;
 
+/**
+ * Turns that look for work behind one another when the core is quiet and may spin: the host's loop costs more than they
+ * do. A few microseconds, for which its events wait.
+ */
+const SPINS_PER_EVENT = 16;
+
 export function runHosted<System>(core: Core<System>, options: HostedLoopOptions): RunningLoop {
   const loop = new HostedLoop(core, options);
   loop.begin();
@@ -88,9 +94,8 @@ class HostedLoop<System> implements RunningLoop {
     this.#turnsLeft = TURNS_PER_EVENT;
     const quiet = this.#quiet && this.#state === "turning";
     this.#quiet = false;
-    // What was ready has run by now, and whatever it did has rung the bell: no need for a turn to find out.
-    if (quiet && !this.idle.spin() && !this.#core.arm()) {
-      this.#wait();
+    if (quiet) {
+      this.#lookAround();
       return;
     }
     this.#yieldAt = this.#core.clock.now() + MS_PER_EVENT;
@@ -102,23 +107,44 @@ class HostedLoop<System> implements RunningLoop {
       this.#deadline?.cancel();
       this.#state = "ended";
       this.#end();
-      return;
-    }
-    if (this.#core.turn()) {
-      this.idle.worked();
-      // Behind what the resumed threads do now, as far as that goes without waiting for the host.
-      if (--this.#turnsLeft > 0 && this.#core.clock.now() < this.#yieldAt) void DONE.then(this.#turn);
-      else this.#host.turn(this.#onEvent);
+    } else if (this.#core.turn()) {
+      this.#goOn();
     } else if (this.#turnsLeft < TURNS_PER_EVENT) {
       // A turn behind another one says little: a thread may need a few microtasks more. When the host calls, they are done.
       this.#quiet = true;
       this.#host.turn(this.#onEvent);
-    } else if (this.idle.spin() || this.#core.arm()) {
-      this.#host.turn(this.#onEvent);
     } else {
-      this.#wait();
+      this.#lookAround();
     }
   };
+
+  /** There was work. Behind what the resumed threads do now, as far as that goes without waiting for the host. */
+  #goOn(): void {
+    this.idle.worked();
+    if (--this.#turnsLeft > 0 && this.#core.clock.now() < this.#yieldAt) void DONE.then(this.#turn);
+    else this.#host.turn(this.#onEvent);
+  }
+
+  /**
+   * There was none, and what was ready has run: whatever it did has rung the bell. Spins a while, with turns for the host's
+   * events in between, then waits.
+   */
+  #lookAround(): void {
+    for (let i = 0; i < SPINS_PER_EVENT; i++) {
+      if (!this.idle.spin()) {
+        if (this.#core.arm()) this.#host.turn(this.#onEvent);
+        else this.#wait();
+        return;
+      }
+      if (this.#core.turn()) {
+        this.#yieldAt = this.#core.clock.now() + MS_PER_EVENT;
+        this.#goOn();
+        return;
+      }
+    }
+    this.#quiet = true;
+    this.#host.turn(this.#onEvent);
+  }
 
   #wait(): void {
     this.#state = "waiting";

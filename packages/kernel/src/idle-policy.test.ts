@@ -48,14 +48,28 @@ describe("IdlePolicy", () => {
     expect(reads()).toBe(2);
   });
 
-  it("drops to nothing after a long wait, and starts again after a short one", () => {
+  it("halves its budget with each long wait, down to nothing, and starts again after a short one", () => {
     const { policy, spinOut } = create();
-    policy.waited(0.05, "rung");
-    policy.waited(50, "rung");
+    for (let i = 0; i < 4; i++) policy.waited(0.05, "rung");
+    const budgets = [1, 2, 3, 4, 5].map(() => {
+      policy.waited(50, "rung");
+      return policy.budgetMs;
+    });
+    expect(budgets).toEqual([0.05, 0.025, 0.0125, 0, 0]);
     expect(spinOut()).toBe(0);
     policy.waited(0.05, "rung");
     expect(policy.budgetMs).toBe(limits.startMs);
     expect(spinOut()).toBeGreaterThan(0);
+  });
+
+  it("takes a wait for short that has two wake-ups in it: sides that sleep by turns wake each other up for good", () => {
+    const { policy } = create();
+    for (let i = 0; i < 4; i++) policy.waited(50, "rung");
+    expect(policy.budgetMs).toBe(0);
+    for (let i = 0; i < 4; i++) policy.waited(0.2, "rung");
+    expect(policy.budgetMs).toBe(0.08);
+    policy.waited(0.26, "rung");
+    expect(policy.budgetMs).toBe(0.04);
   });
 
   it("learns nothing from a wait that a timer ended", () => {

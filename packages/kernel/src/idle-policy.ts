@@ -1,7 +1,7 @@
 /**
  * How long an idle core spins before it waits. Spinning saves a wake-up (tens of microseconds) when work comes soon, and
  * holds the processor that the peer may need when it does not. So the budget adapts: it grows while waits turn out to be
- * short, and drops to nothing as soon as one is long.
+ * short, and halves with each one that is long, down to nothing.
  *
  * A spin is counted in turns: the clock is read when it begins and when it ended without work, never in between. From
  * that the policy learns what a turn costs, which depends on how many devices the core has.
@@ -10,7 +10,7 @@
 export interface SpinLimits {
   /** The first spin, in milliseconds. 0: never spins. */
   readonly startMs: number;
-  /** The longest spin, in milliseconds. A wait that ends within this time would have been worth spinning for. */
+  /** The longest spin, in milliseconds. */
   readonly capMs: number;
 }
 
@@ -33,6 +33,13 @@ export interface IdleStats {
   /** Milliseconds in those waits. */
   readonly sleptMs: number;
 }
+
+/**
+ * A wait of so many longest spins counts as short. A wait takes longer than what it waits for: a wake-up of our own is in
+ * it, and often the peer's, which slept because we did. Two sides that sleep by turns would else never find out that
+ * neither had to.
+ */
+const SHORT_WAIT = 2.5;
 
 /** What a turn without work costs before it was measured, and the range in which a measurement is believed. */
 const FIRST_GUESS_MS = 0.000_4;
@@ -111,7 +118,9 @@ export class IdlePolicy {
       return;
     }
     const { startMs, capMs } = this.#limits;
-    this.#budgetMs = milliseconds > capMs ? 0 : Math.min(capMs, Math.max(startMs, this.#budgetMs * 2));
+    if (milliseconds <= capMs * SHORT_WAIT) this.#budgetMs = Math.min(capMs, Math.max(startMs, this.#budgetMs * 2));
+    // One long wait says little (the peer collected garbage), several in a row say that spinning is of no use now.
+    else this.#budgetMs = this.#budgetMs / 2 < startMs ? 0 : this.#budgetMs / 2;
   }
 
   /** Moves a quarter of the way: one spin in which the thread was not running says little. */
