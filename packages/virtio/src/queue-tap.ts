@@ -77,6 +77,20 @@ export class TappedQueue<Token> implements DriverQueue<Token> {
     return this.#queue.usedLength;
   }
 
+  lendReadable(address: number, length: number, token: Token): boolean {
+    if (!this.beginChain(1)) return false;
+    this.addReadable(address, length);
+    this.endChain(token);
+    return true;
+  }
+
+  lendWritable(address: number, length: number, token: Token): boolean {
+    if (!this.beginChain(1)) return false;
+    this.addWritable(address, length);
+    this.endChain(token);
+    return true;
+  }
+
   beginChain(segments: number): boolean {
     this.#readable = [];
     this.#writable = [];
