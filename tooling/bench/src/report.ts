@@ -37,3 +37,26 @@ export function table(rows: readonly (readonly string[])[]): string {
     row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  ");
   return rows.map(line).join("\n");
 }
+
+/** One JSON document on stdout, or for people: what `text` says, then a line for each of `lines`. */
+export function printResults(
+  json: boolean,
+  results: readonly Result[],
+  text: () => string,
+  lines: readonly Result[],
+): void {
+  if (json) {
+    console.log(JSON.stringify({ machine: machineDescription(), results }));
+    return;
+  }
+  console.log(`${text()}\n${machineDescription()}`);
+  if (lines.length > 0) console.log(`\n${table([["", "", "", "by"], ...lines.map(lineOf)])}`);
+}
+
+function lineOf({ name, value, unit, peer, peerValue, ratio }: Result): string[] {
+  return [name, `${round(value)} ${unit}`, ratio.toFixed(2), `${round(peerValue)}, ${peer}`];
+}
+
+function round(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}

@@ -1,17 +1,24 @@
 /**
  * `pnpm bench:web`: one 133 KB file, the size of the page in Toro's measurement, from `toril serve` and from its peers
  * in the same run. Rounds are interleaved, so that a noisy minute hits all of them; the medians are compared.
+ *
+ * Then: what the guest copies for a response, and what a request costs with more connections and with more files.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ab, type Load } from "./ab.ts";
-import { machineDescription, median, type Result, result, table } from "./report.ts";
-import { type RunningServer, startPeer, startToril } from "./servers.ts";
+import { startNginx } from "./nginx.ts";
+import { printResults, type Result, result, table } from "./report.ts";
+import { progress, Samples } from "./rounds.ts";
+import { type Form, type RunningServer, startPeer, startToril } from "./servers.ts";
+import { copiesPerResponse } from "./web-copies.ts";
+import { costOfConnections, costOfFiles } from "./web-cost.ts";
 
 /** Bytes of the page in Toro's measurement. */
 const FILE_BYTES = 133_000;
+const PAGE = "page.bin";
 
 const loads: readonly (Load & { readonly name: string })[] = [
   { name: "ab -c 1", requests: 2_000, concurrency: 1, keepAlive: "new connections" },
@@ -27,78 +34,106 @@ const { values: options } = parseArgs({
     rounds: { type: "string", default: "5" },
     /** Divides the number of requests: a quick look. */
     quick: { type: "boolean", default: false },
+    /** `dist` is what users install; `source` needs no build, and is slower: its functions are named at run time. */
+    form: { type: "string", default: "dist" },
   },
 });
+const rounds = Number(options.rounds);
+const form: Form = options.form === "source" ? "source" : "dist";
 
 const directory = mkdtempSync(join(tmpdir(), "toril-bench-"));
 writeFileSync(
-  join(directory, "page.bin"),
+  join(directory, PAGE),
   Uint8Array.from({ length: FILE_BYTES }, (_, i) => (i * 31) & 0xff),
 );
-const servers: RunningServer[] = [];
 try {
-  servers.push(await startToril("toril inline", directory, ["--machine", "inline"]));
-  servers.push(await startToril("toril dedicated", directory, ["--machine", "dedicated"]));
-  servers.push(await startPeer("sirv", "sirv.ts", directory));
-  servers.push(await startPeer("node:http + readFile", "node-http.ts", directory));
-  const rates = await measure(Number(options.rounds));
-  print(rates);
+  const rates = await throughput();
+  const scale = options.quick ? 10 : 1;
+  const copies = await copiesPerResponse({ directory, page: PAGE, bytes: FILE_BYTES, form, requests: 5_000 / scale });
+  const connections = await costOfConnections({ directory, page: PAGE, form, requests: 20_000 / scale });
+  const files = await costOfFiles({ form, requests: 20_000 / scale, most: options.quick ? 1_000 : 100_000 });
+  printResults(
+    options.json,
+    [...rates.results, ...copies, ...connections, ...files],
+    () =>
+      `One file of ${FILE_BYTES} bytes, requests per second (median of ${rounds} rounds; toril from its ${form})\n${rates.text}`,
+    [...copies, ...connections, ...files],
+  );
 } finally {
-  await Promise.all(servers.map((server) => server.stop()));
   rmSync(directory, { recursive: true });
 }
 
-/** Requests per second, by load and server: the median of the rounds. */
-async function measure(rounds: number): Promise<Map<string, number>> {
-  const samples = new Map<string, number[]>();
+/** Requests per second of everybody, interleaved. */
+async function throughput(): Promise<{ results: Result[]; text: string }> {
+  const servers: RunningServer[] = [];
+  try {
+    const ours: RunningServer[] = [];
+    for (const [name, ...flags] of [
+      ["toril inline", "--machine", "inline"],
+      ["toril dedicated", "--machine", "dedicated"],
+      ["toril inline, no cache", "--machine", "inline", "--cache", "none"],
+      ["toril dedicated, no cache", "--machine", "dedicated", "--cache", "none"],
+    ] as const) {
+      ours.push(await startToril(name, directory, { flags, form }));
+      servers.push(ours.at(-1) as RunningServer);
+    }
+    const nginx = await startNginx(directory);
+    const peers = [
+      await startPeer("sirv", "sirv.ts", directory),
+      await startPeer("node:http + readFile", "node-http.ts", directory),
+      ...(nginx === undefined ? [] : [nginx]),
+    ];
+    servers.push(...peers);
+    const samples = await measure(servers);
+    const rate = (load: string, server: string): number => samples.of(`${load} ${server}`).median;
+    const results = loads.flatMap(({ name }) =>
+      ours.flatMap((server) =>
+        peers.map((peer) =>
+          result({
+            name: `${server.name}, ${name}`,
+            value: rate(name, server.name),
+            unit: "requests/s",
+            better: "higher",
+            peer: peer.name,
+            peerValue: rate(name, peer.name),
+          }),
+        ),
+      ),
+    );
+    const rows = servers.map((server) => [
+      server.name,
+      ...loads.flatMap(({ name }) => {
+        const { median, least, most } = samples.of(`${name} ${server.name}`);
+        return [median.toFixed(0), `${least.toFixed(0)}…${most.toFixed(0)}`];
+      }),
+      ...["sirv", "nginx"].map((peer) =>
+        loads.map(({ name }) => (rate(name, server.name) / rate(name, peer)).toFixed(2)).join(" "),
+      ),
+    ]);
+    const header = ["", ...loads.flatMap(({ name }) => [name, "spread"]), "by sirv", "by nginx"];
+    const absent = nginx === undefined ? "\nnginx is absent: on Debian it is in the package nginx-light" : "";
+    return { results, text: `${table([header, ...rows])}${absent}` };
+  } finally {
+    await Promise.all(servers.map((server) => server.stop()));
+  }
+}
+
+async function measure(servers: readonly RunningServer[]): Promise<Samples> {
+  const samples = new Samples();
   for (let round = 0; round <= rounds; round++) {
     for (const load of loads) {
       for (const server of servers) {
-        const requests = Math.ceil(load.requests / (round === 0 || options.quick ? 10 : 1));
-        const report = await ab(`${server.url}page.bin`, { ...load, requests });
+        progress(`bench:web: round ${round} of ${rounds}, ${load.name}, ${server.name}`);
+        const requests = Math.ceil(load.requests / (options.quick ? 10 : 1));
+        const report = await ab(`${server.url}${PAGE}`, { ...load, requests });
         if (report.complete !== requests || report.failed + report.non2xx > 0) {
           throw new Error(`${server.name}, ${load.name}: ${report.failed} failed, ${report.non2xx} not 2xx`);
         }
         // The first round warms up.
-        const key = `${load.name} ${server.name}`;
-        if (round > 0) samples.set(key, [...(samples.get(key) ?? []), report.requestsPerSecond]);
+        if (round > 0) samples.add(`${load.name} ${server.name}`, report.requestsPerSecond);
       }
     }
-    if (process.stderr.isTTY) process.stderr.write(`\rbench:web: round ${round} of ${rounds}`);
   }
-  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
-  return new Map([...samples].map(([key, values]) => [key, median(values)]));
-}
-
-function print(rates: ReadonlyMap<string, number>): void {
-  const rate = (load: string, server: string): number => rates.get(`${load} ${server}`) ?? Number.NaN;
-  const [ours, peers] = [servers.slice(0, 2), servers.slice(2)];
-  const results: Result[] = loads.flatMap(({ name }) =>
-    ours.flatMap((server) =>
-      peers.map((peer) =>
-        result({
-          name: `${server.name}, ${name}`,
-          value: rate(name, server.name),
-          unit: "requests/s",
-          better: "higher",
-          peer: peer.name,
-          peerValue: rate(name, peer.name),
-        }),
-      ),
-    ),
-  );
-  if (options.json) {
-    console.log(JSON.stringify({ machine: machineDescription(), results }));
-    return;
-  }
-  console.log(
-    `One file of ${FILE_BYTES} bytes, requests per second (median of ${options.rounds} rounds)\n${machineDescription()}\n`,
-  );
-  const header = ["", ...servers.map((server) => server.name), "inline/sirv", "dedicated/sirv"];
-  const rows = loads.map(({ name }) => [
-    name,
-    ...servers.map((server) => rate(name, server.name).toFixed(0)),
-    ...ours.map((server) => (rate(name, server.name) / rate(name, "sirv")).toFixed(2)),
-  ]);
-  console.log(table([header, ...rows]));
+  progress("");
+  return samples;
 }
