@@ -7,6 +7,8 @@ import type { Port } from "../address.ts";
 /** Bytes from the guest, still in guest memory. They hold a slot of the TX ring until released: be quick. */
 export interface GuestBytes {
   readonly bytes: Uint8Array;
+  /** Of `bytes`, without making the view. */
+  readonly length: number;
   /**
    * Hands the bytes back: the guest gets its buffer and its credit. Once only.
    * A handler that is slow is not a danger: after a few such chunks, or a short time, the device copies the rest to host

@@ -113,7 +113,7 @@ export class FromGuest {
     const signals = connection.endpoint.receive(header, payload);
     if ((signals & Signal.Data) !== 0) {
       this.#stats.bytesFromGuest += payload;
-      connection.inbound.add(chain, payload, this.#tx.memory, this.#heads);
+      connection.inbound.add(chain, payload, this.#heads);
     } else {
       this.#giveBack(chain);
     }

@@ -5,6 +5,7 @@ import type { Endpoint } from "../connection/endpoint.ts";
 import type { TableEntry } from "../connection/table.ts";
 import type { TurnTaker } from "../connection/turns.ts";
 import type { GuestBytes, GuestStream, HostHandler } from "./api.ts";
+import type { BlockPool } from "./block-pool.ts";
 import { Inbound, type InboundOwner } from "./inbound.ts";
 import { Outbound } from "./outbound.ts";
 import type { MutableDeviceStats } from "./stats.ts";
@@ -13,6 +14,7 @@ import type { MutableDeviceStats } from "./stats.ts";
 export const Call = { Opened: 1, ReceiveEnded: 2, Drain: 4, End: 8, Closed: 16 } as const;
 
 export interface GuestConnectionOwner {
+  readonly blocks: BlockPool;
   now(): number;
   /** Something changed: it may have something to send, or to tell. */
   changed(connection: GuestConnection): void;
@@ -68,7 +70,7 @@ export class GuestConnection implements GuestStream, TableEntry, TurnTaker, Inbo
     this.localPort = hostPort;
     this.endpoint = endpoint;
     this.inbound = new Inbound(this, options.maxHeads, options.holdMs);
-    this.outbound = new Outbound(options.queueBytes);
+    this.outbound = new Outbound(options.queueBytes, owner.blocks);
   }
 
   // --- the stream ----------------------------------------------------------------------------------------------------
@@ -165,7 +167,14 @@ export class GuestConnection implements GuestStream, TableEntry, TurnTaker, Inbo
       this.calls &= ~Call.Opened;
       this.#call(() => this.handler.opened?.());
     }
-    return this.#call(() => this.handler.data(chunk));
+    // Without a closure: this is the hot path.
+    try {
+      this.handler.data(chunk);
+      return true;
+    } catch (error) {
+      this.#owner.handlerThrew(this, error);
+      return false;
+    }
   }
 
   released(bytes: number): void {

@@ -3,6 +3,7 @@ import type { Port } from "../address.ts";
 import { type Endpoint, Signal } from "../connection/endpoint.ts";
 import { ConnectionTable } from "../connection/table.ts";
 import { Turns } from "../connection/turns.ts";
+import { BlockPool } from "./block-pool.ts";
 import { Call, GuestConnection, type GuestConnectionOwner } from "./guest-connection.ts";
 import type { DeviceSettings } from "./options.ts";
 import type { MutableDeviceStats } from "./stats.ts";
@@ -19,6 +20,7 @@ export interface GuestConnectionsOwner {
 }
 
 export class GuestConnections implements GuestConnectionOwner {
+  readonly blocks: BlockPool = new BlockPool();
   readonly table: ConnectionTable<GuestConnection> = new ConnectionTable();
   /** Connections with something to send. */
   readonly senders: Turns<GuestConnection> = new Turns(1);

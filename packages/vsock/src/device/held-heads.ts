@@ -2,6 +2,7 @@
  * TX heads whose bytes handlers are still reading. Ring and packet memory are shared by all connections of the guest, so
  * there is a bound on what stalled handlers hold together: half the descriptors, and HELD_BYTES. The rest always moves.
  */
+import type { GuestMemory } from "@toril/memory";
 import type { Chain, DeviceQueue } from "@toril/virtqueue";
 import type { MutableDeviceStats } from "./stats.ts";
 
@@ -11,37 +12,40 @@ import type { MutableDeviceStats } from "./stats.ts";
  */
 const HELD_BYTES = 1_048_576;
 
-/** One head, and how many runs of it are out. */
+/** One head, and how many runs of it are out. Made once for each head, and used again. */
 export class HeldHead {
+  /** Those that it belongs to. */
+  readonly heads: HeldHeads;
   readonly head: number;
-  readonly descriptors: number;
-  readonly bytes: number;
-  /** When it was taken, in the clock's milliseconds. */
-  readonly since: number;
+  descriptors = 0;
+  bytes = 0;
   runs = 0;
 
-  constructor(head: number, descriptors: number, bytes: number, since: number) {
+  constructor(heads: HeldHeads, head: number) {
+    this.heads = heads;
     this.head = head;
-    this.descriptors = descriptors;
-    this.bytes = bytes;
-    this.since = since;
   }
 }
 
 /** The heads of one activation of the device: after a reset they are nobody's. */
 export class HeldHeads {
+  readonly memory: GuestMemory;
   readonly #queue: DeviceQueue;
   readonly #limit: number;
   readonly #stats: MutableDeviceStats;
   readonly #completed: () => void;
+  /** By number; a head is outstanding once at a time. */
+  readonly #heads: (HeldHead | undefined)[];
   #descriptors = 0;
   #bytes = 0;
   #active = true;
 
   /** @param completed a head went back to the guest: publish it soon. */
   constructor(queue: DeviceQueue, stats: MutableDeviceStats, completed: () => void) {
+    this.memory = queue.memory;
     this.#queue = queue;
     this.#limit = queue.size >>> 1;
+    this.#heads = new Array<HeldHead | undefined>(queue.size).fill(undefined);
     this.#stats = stats;
     this.#completed = completed;
   }
@@ -51,11 +55,20 @@ export class HeldHeads {
     return this.#descriptors + chain.count <= this.#limit && this.#bytes + chain.readableBytes <= HELD_BYTES;
   }
 
-  hold(chain: Chain, now: number): HeldHead {
-    this.#descriptors += chain.count;
-    this.#bytes += chain.readableBytes;
+  hold(chain: Chain): HeldHead {
+    const { head, count, readableBytes } = chain;
+    let held = this.#heads[head];
+    if (held === undefined) {
+      held = new HeldHead(this, head);
+      this.#heads[head] = held;
+    }
+    held.descriptors = count;
+    held.bytes = readableBytes;
+    held.runs = 0;
+    this.#descriptors += count;
+    this.#bytes += readableBytes;
     this.#stats.headsHeld++;
-    return new HeldHead(chain.head, chain.count, chain.readableBytes, now);
+    return held;
   }
 
   giveBack(held: HeldHead): void {

@@ -4,7 +4,7 @@
  * that neither the ring nor the number of objects depends on how slow it is. The bytes are bounded by the window, since
  * credit returns with `release`.
  */
-import { addressAt, type GuestMemory } from "@toril/memory";
+import { addressAt, type GuestAddress, guestAddress } from "@toril/memory";
 import type { Chain } from "@toril/virtqueue";
 import { HEADER_SIZE } from "../wire/header.ts";
 import type { GuestBytes } from "./api.ts";
@@ -13,6 +13,9 @@ import type { MutableDeviceStats } from "./stats.ts";
 
 /** Size of a block of host memory for a handler that has fallen behind. */
 const BLOCK = 65_536;
+
+const NO_BYTES = new Uint8Array(0);
+const NOWHERE = guestAddress(0);
 
 /** A handler may have one run while it is given the next. */
 const MIN_RUNS = 2;
@@ -42,7 +45,8 @@ export class Inbound {
   /** Runs that the handler has not released. */
   #out = 0;
   #headsHeld = 0;
-  #heldSince = 0;
+  /** Since when the handler has held a head; -1: it holds none. */
+  #heldSince = -1;
   #slow = false;
   #delivering = false;
   #dropped = false;
@@ -64,8 +68,8 @@ export class Inbound {
    * Takes the payload of a packet: `bytes` of the chain's readable part, behind the header. The head is this object's
    * business from now on.
    */
-  add(chain: Chain, bytes: number, memory: GuestMemory, heads: HeldHeads): void {
-    if (this.#mayHold() && heads.hasRoomFor(chain)) this.#giveInPlace(chain, bytes, memory, heads);
+  add(chain: Chain, bytes: number, heads: HeldHeads): void {
+    if (this.#mayHold() && heads.hasRoomFor(chain)) this.#giveInPlace(chain, bytes, heads);
     else this.#copy(chain, bytes, heads);
   }
 
@@ -88,9 +92,8 @@ export class Inbound {
     return this.#headsHeld < this.#maxHeads && this.#out < this.#maxRuns;
   }
 
-  #giveInPlace(chain: Chain, bytes: number, memory: GuestMemory, heads: HeldHeads): void {
-    const held = heads.hold(chain, this.#owner.now());
-    if (this.#headsHeld === 0) this.#heldSince = held.since;
+  #giveInPlace(chain: Chain, bytes: number, heads: HeldHeads): void {
+    const held = heads.hold(chain);
     this.#headsHeld++;
     this.#owner.stats.bytesInPlace += bytes;
     held.runs = 1; // ours, until all runs are out: a handler may release each at once
@@ -103,32 +106,37 @@ export class Inbound {
         continue;
       }
       const run = Math.min(length - skip, left);
-      const view = memory.bytes(addressAt(chain.address(i) as ReturnType<typeof addressAt>, skip), run);
+      const address = addressAt(chain.address(i), skip);
       skip = 0;
       left -= run;
       if (this.#dropped) this.#owner.released(run);
-      else this.#give(view, run, held, heads);
+      else this.#give(new Run(this, run, NO_BYTES, held, address));
     }
-    this.#runDone(held, heads);
+    this.#runDone(held);
+    // The clock is read only for a handler that did not release at once.
+    if (this.#headsHeld > 0 && this.#heldSince < 0) this.#heldSince = this.#owner.now();
   }
 
-  #give(bytes: Uint8Array, length: number, held: HeldHead | undefined, heads: HeldHeads | undefined): void {
-    if (held !== undefined) held.runs++;
+  #give(run: Run): void {
+    if (run.held !== undefined) run.held.runs++;
     this.#out++;
-    const run = new Run(bytes, () => {
-      this.#out--;
-      if (held !== undefined && heads !== undefined) this.#runDone(held, heads);
-      this.#owner.released(length);
-      this.#deliverBacklog();
-    });
     if (!this.#owner.deliver(run)) run.revoke();
   }
 
-  #runDone(held: HeldHead, heads: HeldHeads): void {
+  /** For a run: the handler has released it. */
+  runReleased(length: number, held: HeldHead | undefined): void {
+    this.#out--;
+    if (held !== undefined) this.#runDone(held);
+    this.#owner.released(length);
+    this.#deliverBacklog();
+  }
+
+  #runDone(held: HeldHead): void {
     held.runs--;
     if (held.runs > 0) return;
     this.#headsHeld--;
-    heads.giveBack(held);
+    if (this.#headsHeld === 0) this.#heldSince = -1;
+    held.heads.giveBack(held);
   }
 
   #copy(chain: Chain, bytes: number, heads: HeldHeads): void {
@@ -141,8 +149,7 @@ export class Inbound {
       done += count;
     }
     this.#owner.stats.bytesCopiedToHost += bytes;
-    const held = heads.hold(chain, 0);
-    heads.giveBack(held);
+    heads.giveBack(heads.hold(chain));
     this.#deliverBacklog();
   }
 
@@ -161,7 +168,7 @@ export class Inbound {
     while (this.#out < this.#maxRuns) {
       const block = this.#backlog.shift();
       if (block === undefined) break;
-      this.#give(block.bytes.subarray(0, block.end), block.end, undefined, undefined);
+      this.#give(new Run(this, block.end, block.bytes.subarray(0, block.end), undefined, NOWHERE));
     }
     this.#delivering = false;
     if (this.#backlog.length === 0) this.#owner.drained();
@@ -169,29 +176,43 @@ export class Inbound {
 }
 
 class Run implements GuestBytes {
-  readonly bytes: Uint8Array;
-  #release: (() => void) | undefined;
-  #revoked = false;
+  readonly length: number;
+  /** The head that it holds; `undefined` for a run in host memory. */
+  readonly held: HeldHead | undefined;
+  readonly #inbound: Inbound;
+  readonly #address: GuestAddress;
+  #bytes: Uint8Array;
+  #state: "out" | "released" | "revoked" = "out";
 
-  constructor(bytes: Uint8Array, release: () => void) {
-    this.bytes = bytes;
-    this.#release = release;
+  /** @param bytes those of a run in host memory; one in guest memory is viewed when somebody looks. */
+  constructor(inbound: Inbound, length: number, bytes: Uint8Array, held: HeldHead | undefined, address: GuestAddress) {
+    this.length = length;
+    this.held = held;
+    this.#inbound = inbound;
+    this.#address = address;
+    this.#bytes = bytes;
+  }
+
+  get bytes(): Uint8Array {
+    const { held } = this;
+    if (held !== undefined && this.#bytes === NO_BYTES) {
+      this.#bytes = held.heads.memory.bytes(this.#address, this.length);
+    }
+    return this.#bytes;
   }
 
   /** @throws Error when released twice: the handler's bug. */
   release(): void {
-    const release = this.#release;
-    if (this.#revoked) return;
-    if (release === undefined) throw new Error("bytes from the guest were released twice");
-    this.#release = undefined;
-    release();
+    if (this.#state === "revoked") return;
+    if (this.#state === "released") throw new Error("bytes from the guest were released twice");
+    this.#state = "released";
+    this.#inbound.runReleased(this.length, this.held);
   }
 
   /** The handler threw: it gets no say in this run any more. */
   revoke(): void {
-    const release = this.#release;
-    this.#revoked = true;
-    this.#release = undefined;
-    release?.();
+    const before = this.#state;
+    this.#state = "revoked";
+    if (before === "out") this.#inbound.runReleased(this.length, this.held);
   }
 }

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { BlockPool } from "./block-pool.ts";
 import { Outbound } from "./outbound.ts";
 
 test("what is written comes out once, in order, and no more than the limit stays, as a model says", () => {
@@ -8,9 +9,10 @@ test("what is written comes out once, in order, and no more than the limit stays
     takes: fc.array(fc.integer({ min: 1, max: 20_000 }), { maxLength: 4 }),
     later: fc.array(fc.integer({ min: 1, max: 20_000 }), { maxLength: 4 }),
   });
+  const pool = new BlockPool(); // blocks come with old bytes in them
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 50_000 }), fc.array(step, { maxLength: 20 }), (limit, steps) => {
-      const outbound = new Outbound(limit);
+      const outbound = new Outbound(limit, pool);
       let written = 0;
       let read = 0;
       const take = (most: number): void => {
