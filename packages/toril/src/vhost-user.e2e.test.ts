@@ -1,4 +1,7 @@
 // Devices in other people's processes: a directory served over real daemons, byte for byte, also when one of them is killed.
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import {
   type Daemon,
@@ -149,6 +152,39 @@ describe.each(kinds)("virtiofsd (%s)", (kind) => {
   });
 });
 
+test("vhost-device-vsock killed under load: cut off, never wrong bytes; then another one serves", async (context) => {
+  needDaemon(context, "virtiofsd");
+  needDaemon(context, "vhost-device-vsock");
+  const { port, cli, line } = await spawned({});
+  let good = 0;
+  let cutOff = 0;
+  let stop = false;
+  const client = async (): Promise<void> => {
+    while (!stop) {
+      const reply = await ask(port, "/page.bin").catch(() => undefined);
+      if (reply === undefined) {
+        cutOff++;
+        continue;
+      }
+      expect([reply.status, reply.body.equals(page)]).toEqual([200, true]);
+      good++;
+    }
+  };
+  const clients = Promise.all(Array.from({ length: 8 }, client));
+  const until = async (what: () => boolean): Promise<void> => {
+    while (!what()) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  await until(() => good > 20);
+  process.kill(Number(/vhost-device-vsock .*?\(pid (\d+)\)/.exec(line)?.[1]), "SIGKILL");
+  await until(() => cutOff > 0);
+  const before = good;
+  await until(() => good > before + 20);
+  stop = true;
+  await clients;
+  await everythingIsServed(port);
+  expect((await cli.signal("SIGINT")).code).toBe(0);
+});
+
 describe("daemons that somebody else has started", () => {
   const daemons: Daemon[] = [];
   afterAll(async () => {
@@ -176,6 +212,94 @@ describe("daemons that somebody else has started", () => {
     const { port, stop } = await serve(site.root, ...flags);
     await everythingIsServed(port);
     expect(counter(await stop(), "file device", "requests")).toBeGreaterThan(0);
+  });
+});
+
+test("serve --fs: a real virtiofsd, and our own vsock device beside it", async (context) => {
+  needDaemon(context, "virtiofsd");
+  const files = await startVirtiofsd({ directory: site.root });
+  const cli = new Cli(["serve", "--machine", "vhost-user", "--fs", files.socketPath, "--port", "0"]);
+  const [, port] = await cli.printed("stdout", /127\.0\.0\.1:(\d+)/);
+  expect((await cli.printed("stderr", /^toril: vhost-user machine: .*$/m))[0]).toContain("vsock: our own device");
+  await everythingIsServed(Number(port));
+  expect((await cli.signal("SIGINT")).code).toBe(0);
+  await files.stop();
+});
+
+describe("run, with one device real and the other our own", () => {
+  const program = (): string => join(site.root, "size.ts");
+
+  test("--fs: the files of a real virtiofsd", async (context) => {
+    needDaemon(context, "virtiofsd");
+    const files = await startVirtiofsd({ directory: site.root, access: "read-only" });
+    const { code, stderr } = await toril(["run", program(), "--machine", "vhost-user", "--fs", files.socketPath]);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/vsock: our own device[\s\S]*size 133000/)]);
+    await files.stop();
+    rmSync(join(site.root, "new"), { recursive: true, force: true }); // the C virtiofsd cannot refuse changes
+  });
+
+  test("--vsock --uds --forward: the network of a real vhost-device-vsock, our own files", async (context) => {
+    needDaemon(context, "vhost-device-vsock");
+    const vsock = await startVhostDeviceVsock({ guestCid: 57 });
+    site.write(
+      "greet.ts",
+      `export async function main(sys) {
+        const server = sys.net.socket();
+        sys.net.bind(server, 9);
+        sys.net.listen(server);
+        const { size } = await sys.fs.stat("/page.bin");
+        sys.log.info("listening");
+        const peer = await sys.net.accept(server);
+        await sys.net.send(peer, new TextEncoder().encode("size " + size));
+        await sys.net.recv(peer, new Uint8Array(1));
+        sys.net.close(peer);
+      }`,
+    );
+    const sockets = ["--vsock", vsock.socketPath, "--uds", vsock.hostSocketPath];
+    const cli = new Cli([
+      ...["run", join(site.root, "greet.ts"), "--machine", "vhost-user", ...sockets],
+      ...["--dir", site.root, "--forward", "0:9"],
+    ]);
+    const [, port] = await cli.printed("stderr", /forwarding 127\.0\.0\.1:(\d+)/);
+    await cli.printed("stderr", /listening/);
+    const socket = connect(Number(port), "127.0.0.1");
+    const [bytes] = (await once(socket, "data")) as [Buffer];
+    expect(bytes.toString()).toBe("size 133000");
+    socket.end("x");
+    expect((await cli.ended).code).toBe(0);
+    await vsock.stop();
+  });
+});
+
+describe("without FFI the vhost-user machine says so in one line, and nothing else breaks", () => {
+  const preload = (code: string): NodeJS.ProcessEnv => {
+    const url = `data:text/javascript,${encodeURIComponent(code)}`;
+    return { ...process.env, NODE_OPTIONS: `${process.env["NODE_OPTIONS"] ?? ""} --import=${url}` };
+  };
+  const noKoffi = preload(`
+    import Module from "node:module";
+    const resolve = Module._resolveFilename;
+    Module._resolveFilename = (name, ...rest) => {
+      if (!/^koffi/.test(name)) return resolve(name, ...rest);
+      throw Object.assign(new Error("Cannot find module 'koffi'\\nRequire stack: none"), { code: "MODULE_NOT_FOUND" });
+    };`);
+  const notLinux = preload(`Object.defineProperty(process, "platform", { value: "darwin" });`);
+
+  test.each([
+    ["koffi is not installed", noKoffi, /cannot run here: koffi is not installed/],
+    ["it is not Linux", notLinux, /cannot run here: vhost-user needs 64-bit Linux: this is darwin/],
+  ])("%s", async (_, env, line) => {
+    const flags = ["--machine", "vhost-user", "--spawn", "--port", "0"];
+    const { code, stderr } = await toril(["serve", site.root, ...flags], { env });
+    expect([code, stderr]).toEqual([1, expect.stringMatching(line)]);
+    expect(stderr.split("\n")).toHaveLength(2);
+  });
+
+  test.each(["inline", "dedicated"])("koffi is not installed: the %s machine serves", async (machine) => {
+    const cli = new Cli(["serve", site.root, "--machine", machine, "--port", "0"], { env: noKoffi });
+    const [, port] = await cli.printed("stdout", /127\.0\.0\.1:(\d+)/);
+    await everythingIsServed(Number(port));
+    expect((await cli.signal("SIGINT")).code).toBe(0);
   });
 });
 
