@@ -410,3 +410,16 @@ describe("startIndex: rings that start elsewhere", () => {
     expect(() => new SplitDriverQueue({ memory, layout, eventIdx: false, startIndex })).toThrow(RangeError);
   });
 });
+
+describe("§2.4: after a reset", () => {
+  it.each([false, true])("the rings ask for notifications, and the driver knows: EVENT_IDX %s", (eventIdx) => {
+    const { driver, script } = scripted({ eventIdx });
+    const asked = (): number => (eventIdx ? script.readUsedEvent() : script.readAvailableFlags());
+    driver.suppressUsedNotifications();
+    const suppressed = asked();
+    driver.reset();
+    expect([asked(), suppressed]).toEqual([0, eventIdx ? 65_535 : 1]);
+    driver.suppressUsedNotifications();
+    expect(asked()).toBe(suppressed);
+  });
+});

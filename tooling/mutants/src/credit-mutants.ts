@@ -1,0 +1,151 @@
+/** The vsock connection: its credit and its states. */
+import type { Mutant } from "./mutant.ts";
+
+const CREDIT = {
+  package: "vsock",
+  file: "src/connection/credit.ts",
+  tests: ["src/connection/credit.test.ts", "src/connection/endpoint.model.test.ts"],
+};
+const ENDPOINT = {
+  package: "vsock",
+  file: "src/connection/endpoint.ts",
+  tests: ["src/connection/endpoint.test.ts", "src/connection/endpoint.model.test.ts"],
+};
+
+export const creditMutants: readonly Mutant[] = [
+  {
+    ...CREDIT,
+    what: "free-running counters are compared as plain numbers",
+    why: "right until 4 GiB have passed",
+    text: "return (a - b) | 0;",
+    replacement: "return a - b;",
+  },
+  {
+    ...CREDIT,
+    what: "the peer's free space may be negative",
+    why: "a peer may make its window smaller than what is under way",
+    text: "return Math.max(0, credit.peerBufAlloc - ahead(credit.txCount, credit.peerFwdCnt));",
+    replacement: "return credit.peerBufAlloc - ahead(credit.txCount, credit.peerFwdCnt);",
+  },
+  {
+    ...CREDIT,
+    what: "a fwd_cnt that is older than the last one is believed",
+    why: "packets never overtake each other on a ring, but two rings and a relay can reorder them",
+    text: 'if (progress < 0) return "stale";',
+    replacement: "",
+  },
+  {
+    ...CREDIT,
+    what: "a peer may claim to have consumed more than was sent",
+    why: "an honest peer never does, so nothing looks wrong",
+    text: 'if (progress > ahead(credit.txCount, credit.peerFwdCnt)) return "lie";',
+    replacement: "",
+  },
+  {
+    ...CREDIT,
+    what: "a peer may send one byte more than was promised",
+    why: "`>=` for `>`",
+    text: "if (bytes > ahead(credit.promisedEdge, credit.rxCount)) return false;",
+    replacement: "if (bytes > ahead(credit.promisedEdge, credit.rxCount) + 1) return false;",
+  },
+  {
+    ...CREDIT,
+    what: "the promise moves back when the window shrinks",
+    why: "the newest buf_alloc looks like the truth; bytes that were under way then break the connection",
+    text: "if (ahead(edge, credit.promisedEdge) > 0) credit.promisedEdge = edge;",
+    replacement: "credit.promisedEdge = edge;",
+  },
+  {
+    ...CREDIT,
+    what: "a starved peer is told only at half a window",
+    why: "updates are batched, and a peer that sends less than half a window waits for ever",
+    text: "if (credit.peerStarved) return true;",
+    replacement: "if (credit.peerStarved) return false;",
+  },
+  {
+    ...CREDIT,
+    what: "no update is due at half a window",
+    why: "all that is left is what goes along with data, and one-way streams have none",
+    text: "if (unreported >= half) return true;",
+    replacement: "",
+  },
+  {
+    ...CREDIT,
+    what: "one packet more than the peer can hold may be in flight",
+    why: "Linux's own check leaves out the same margin, and resets the connection",
+    text: "(unretired + 2) * PACKET_OVERHEAD <= credit.peerBufAlloc",
+    replacement: "(unretired + 1) * PACKET_OVERHEAD <= credit.peerBufAlloc",
+  },
+  {
+    ...CREDIT,
+    what: "sent bytes are not counted",
+    why: "the window never closes, and the peer must drop what it has no room for",
+    text: "  credit.txCount = plus(credit.txCount, bytes);\n",
+    replacement: "",
+  },
+  {
+    package: "vsock",
+    file: "src/connection/packets-in-flight.ts",
+    tests: CREDIT.tests,
+    what: "a packet counts as consumed before its last byte is",
+    why: "`<=` for `<` the other way round",
+    text: "if (((fwdCnt - end) | 0) < 0) return;",
+    replacement: "if (((fwdCnt - end) | 0) < -1) return;",
+  },
+  {
+    ...ENDPOINT,
+    what: "more is sent than the peer has room for",
+    why: "the limit that the queue and the packet size give is easily taken for all",
+    text: "header.len = Math.min(this.#queued, limit, MAX_PAYLOAD, peerFree(this.credit));",
+    replacement: "header.len = Math.min(this.#queued, limit, MAX_PAYLOAD);",
+  },
+  {
+    ...ENDPOINT,
+    what: "data after SHUTDOWN is taken",
+    why: "§5.10.6.5: the hint is permanent, but nothing breaks at once",
+    text: "if ((this.#peerShutdown & ShutdownFlag.Send) !== 0 || !countReceived(this.credit, payload)) return this.#violate();",
+    replacement: "if (!countReceived(this.credit, payload)) return this.#violate();",
+  },
+  {
+    ...ENDPOINT,
+    what: "SHUTDOWN flags are replaced instead of added up",
+    why: "§5.10.6.5: each direction's hint is permanent; two packets may carry one each",
+    text: "this.#peerShutdown |= header.flags & ShutdownFlag.Both;",
+    replacement: "this.#peerShutdown = header.flags & ShutdownFlag.Both;",
+  },
+  {
+    ...ENDPOINT,
+    what: "SHUTDOWN overtakes queued data",
+    why: "the user has said that it is done, and the flag is at hand",
+    text: '(this.#outbound === "draining" && this.#queued === 0)',
+    replacement: 'this.#outbound === "draining"',
+  },
+  {
+    ...ENDPOINT,
+    what: "an RST is answered by an RST",
+    why: "§5.10.6.5 wants RST for what has no connection; two ends that do it never stop",
+    text: "        this.#owed = 0;\n        return this.#close(this.#resetErrno());".replaceAll("        ", "      "),
+    replacement: "      this.#owed = Owed.Rst;\n      return this.#close(this.#resetErrno());",
+  },
+  {
+    ...ENDPOINT,
+    what: "bytes that come after the user has ended receiving keep their credit",
+    why: "nobody reads them, so nobody counts them as consumed",
+    text: "    countConsumed(this.credit, payload);\n    return signals;",
+    replacement: "    return signals;",
+  },
+  {
+    ...ENDPOINT,
+    what: "credit is asked for again and again",
+    why: "a request without an answer yet looks like no request",
+    text: "        this.#askedForCredit = true;\n",
+    replacement: "",
+  },
+  {
+    ...ENDPOINT,
+    what: "packets carry the window of the last update instead of the present one",
+    why: "§5.10.6.3.1: every packet carries valid values, not only updates",
+    text: "header.fwdCnt = this.credit.fwdCnt;",
+    replacement: "header.fwdCnt = this.credit.reportedFwdCnt;",
+  },
+];
