@@ -46,7 +46,11 @@ function allocate(sys: Sys): DmaBuffer {
   return buffer;
 }
 
-const machine = await createMachine({ kind: "vhost-user", memory: MEMORY, vhostUser: { fs: { socket, cache: "none" } } });
+const machine = await createMachine({
+  kind: "vhost-user",
+  memory: MEMORY,
+  vhostUser: { fs: { socket, cache: "none" } },
+});
 const program = await machine.start({ main });
 const exit = await program.ended;
 await machine.stop();

@@ -1,0 +1,37 @@
+/** Peers in C: compiled with gcc when they are wanted, into a cache directory, under the name of what they are made of. */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const FLAGS = ["-O2", "-Wall"];
+
+/**
+ * The program made of `NAME.c` in this folder.
+ * @throws Error with the reason why there is none, in one line
+ */
+export function compile(name: string): string {
+  const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
+  const compiler = gcc(["--version"]);
+  const digest = createHash("sha256").update(compiler).update(FLAGS.join()).update(readFileSync(source)).digest("hex");
+  const folder = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "toril", "bench");
+  const program = join(folder, `${name}-${digest.slice(0, 16)}`);
+  if (existsSync(program)) return program;
+  mkdirSync(folder, { recursive: true });
+  // Two runs at a time may both make it: each under a name of its own.
+  const fresh = `${program}.${process.pid}`;
+  gcc([...FLAGS, "-o", fresh, source]);
+  renameSync(fresh, program);
+  return program;
+}
+
+function gcc(args: readonly string[]): string {
+  try {
+    return execFileSync("gcc", args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  } catch (error) {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    throw new Error(missing ? "there is no gcc to compile it with" : `gcc ${args.join(" ")} failed`);
+  }
+}
