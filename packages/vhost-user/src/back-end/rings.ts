@@ -1,6 +1,7 @@
 /** What a front-end has said about one ring; it can be served once everything is there. */
 import type { QueueLayout } from "@toril/virtqueue";
 import { Eventfd } from "../ffi/eventfd.ts";
+import { libc } from "../ffi/libc.ts";
 import type { VringAddress } from "../protocol/payloads.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
@@ -21,18 +22,18 @@ export class Ring {
 
   setKick(fd: number | undefined, rung: () => void): void {
     this.#kick?.close();
-    this.#kick = fd === undefined ? undefined : new Eventfd(fd);
+    this.#kick = received(fd);
     this.#kick?.onRing(rung);
   }
 
   setCall(fd: number | undefined): void {
     this.#call?.close();
-    this.#call = fd === undefined ? undefined : new Eventfd(fd);
+    this.#call = received(fd);
   }
 
   setError(fd: number | undefined): void {
     this.#error?.close();
-    this.#error = fd === undefined ? undefined : new Eventfd(fd);
+    this.#error = received(fd);
   }
 
   /** A used buffer notification. */
@@ -62,4 +63,11 @@ export class Ring {
     this.setError(undefined);
     this.enabled = "disabled";
   }
+}
+
+/** A front-end may have made it blocking, and could stop this thread with it. */
+function received(fd: number | undefined): Eventfd | undefined {
+  if (fd === undefined) return undefined;
+  libc().makeNonBlocking(fd);
+  return new Eventfd(fd);
 }

@@ -5,6 +5,7 @@
 import { type GuestAddress, GuestMemory } from "@toril/memory";
 import { type Device, DeviceHost, DeviceStatus } from "@toril/virtio";
 import type { Log } from "@toril/virtio/platform";
+import type { QueueLayout } from "@toril/virtqueue";
 import type { Ring } from "./rings.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
@@ -19,6 +20,8 @@ export interface ServedDeviceOptions {
 interface Live {
   readonly host: DeviceHost;
   readonly memory: SharedMemory;
+  /** The rings that the device was given, and where they lie: those whose place is sound. */
+  readonly given: ReadonlyMap<Ring, QueueLayout>;
 }
 
 const { ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, DEVICE_NEEDS_RESET } = DeviceStatus;
@@ -64,9 +67,10 @@ export class ServedDevice {
     const { device, log, rings, announce } = this.#options;
     const host = new DeviceHost({ device, memory: memory.guest, doorbell: { ring: () => this.#schedule() }, log });
     if (!negotiate(host, features)) return;
+    const given = new Map<Ring, QueueLayout>();
     for (const [index, ring] of rings.entries()) {
       const layout = ring.started && ring.enabled === "enabled" ? ring.layout(memory) : undefined;
-      if (layout !== undefined) host.enableQueue(index, layout, ring.base);
+      if (layout !== undefined && host.enableQueue(index, layout, ring.base) === undefined) given.set(ring, layout);
     }
     host.onInterrupt({
       queueUsed: (index) => rings[index]?.interrupt(),
@@ -75,22 +79,19 @@ export class ServedDevice {
         announce();
       },
     });
-    this.#live = { host, memory };
+    this.#live = { host, memory, given };
     host.writeStatus(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
   }
 
   /** It lets go of its queues; where they stand is kept in the rings. */
   deactivate(): void {
     if (this.#live === undefined) return;
-    const { host, memory } = this.#live;
+    const { host, memory, given } = this.#live;
     this.#live = undefined;
     host.onInterrupt(undefined);
     host.reset();
-    for (const ring of this.#options.rings) {
-      const layout = ring.layout(memory);
-      // What was taken and not used is taken again by whoever comes next.
-      if (ring.started && layout !== undefined) ring.base = usedIndex(memory.guest, layout.usedRing);
-    }
+    // What was taken and not used is taken again by whoever comes next.
+    for (const [ring, { usedRing }] of given) ring.base = usedIndex(memory.guest, usedRing);
   }
 
   notify(queueIndex: number): void {

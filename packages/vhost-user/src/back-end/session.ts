@@ -38,6 +38,8 @@ export const BACK_END_FEATURES: bigint = m.protocolBits(MQ, REPLY_ACK, BACKEND_R
 const DONE: Outcome = { kind: "done" };
 const REFUSED: Outcome = { kind: "refused" };
 const { DRIVER_OK, FEATURES_OK } = DeviceStatus;
+/** More than a front-end says before its first kick: one that never stops speaking is left to the event loop. */
+const MAX_PUMPS = 64;
 
 export class BackEndSession {
   readonly #socket: MessageSocket;
@@ -51,6 +53,7 @@ export class BackEndSession {
   #status = 0;
   #memory: SharedMemory | undefined;
   #channel: MessageSocket | undefined;
+  #state: "open" | "closed" = "open";
 
   constructor(options: SessionOptions) {
     const { fd, device, log = silentLog } = options;
@@ -67,6 +70,8 @@ export class BackEndSession {
 
   /** Ends the session: the device is reset, memory unmapped, every descriptor closed. */
   close(reason = "it was closed"): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
     this.#served.deactivate();
     for (const ring of this.#rings) ring.stop();
     this.#channel?.close();
@@ -267,7 +272,7 @@ export class BackEndSession {
 
   #kicked(index: number): void {
     // What was said before the kick comes before it: all rings may be ready only by then.
-    while (this.#socket.pump()) {}
+    for (let i = 0; i < MAX_PUMPS && this.#socket.pump(); i++);
     const statusDecides = (this.#protocol & m.protocolBits(STATUS)) !== 0n;
     if (!statusDecides) this.#activate();
     this.#served.notify(index);

@@ -73,6 +73,8 @@ export const MapFlag = { Shared: 1, Private: 2, Fixed: 0x10, Anonymous: 0x20, No
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
 const F_ADD_SEALS = 1033;
 /** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW. */
 const SEAL_SIZE = 1 | 2 | 4;
@@ -114,6 +116,12 @@ export class Libc {
       this.close(fd);
       throw error;
     }
+  }
+
+  /** A descriptor that a peer sent may block: a call on it never does after this. */
+  makeNonBlocking(fd: number): void {
+    const flags = this.check("fcntl", this.call.fcntl(fd, F_GETFL, 0));
+    if ((flags & NONBLOCK) === 0) this.check("fcntl", this.call.fcntl(fd, F_SETFL, flags | NONBLOCK));
   }
 
   fileSize(fd: number): number {
