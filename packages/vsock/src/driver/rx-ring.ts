@@ -88,18 +88,22 @@ export class RxRing {
 
   /** Gives a buffer to the device; frees it when the ring is closed. */
   post(buffer: RxBuffer): void {
-    // A broken queue takes nothing, and there is always a descriptor for each buffer: it is not needed any more.
-    if (!this.#open || !this.#queue.beginChain(1)) {
+    if (!this.#open) {
       buffer.dma.free();
       return;
     }
     // vhost-device-vsock returns buffers that it has not written to, with a header's length (a packet of a connection that
     // is gone). What an earlier packet left there must not be taken for a packet.
     eraseHeader(buffer.dma.memory, buffer.headerAddress);
-    this.#queue.addWritable(buffer.headerAddress, HEADER_SIZE + (buffer.dma.length - PAYLOAD_OFFSET));
+    const length = HEADER_SIZE + (buffer.dma.length - PAYLOAD_OFFSET);
     buffer.dma.lendToWrite();
-    this.#queue.endChain(buffer);
-    this.#unpublished++;
+    if (this.#queue.lendWritable(buffer.headerAddress, length, buffer)) {
+      this.#unpublished++;
+      return;
+    }
+    // A broken queue takes nothing, and there is always a descriptor for each buffer: it is not needed any more.
+    buffer.dma.giveBack();
+    buffer.dma.free();
   }
 
   /** Before the device went live, or when it never did: frees all buffers. */

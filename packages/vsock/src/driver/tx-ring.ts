@@ -109,9 +109,7 @@ export class TxRing {
     const token = this.#take();
     writeHeader(this.#memory, token.headerAddress, header);
     this.#stats.txCopied.header += HEADER_SIZE;
-    this.#begin(1);
-    this.#queue.addReadable(token.headerAddress, HEADER_SIZE);
-    this.#end(token, header.op);
+    this.#lendOne(token.headerAddress, HEADER_SIZE, token, header.op);
   }
 
   /** How many runs a packet may have now. Only when there is room. */
@@ -132,14 +130,13 @@ export class TxRing {
     if (packet !== undefined && first.sent === 0 && header.len === first.length) {
       // A whole packet: header and payload are next to each other.
       writeHeader(this.#memory, packet.headerAddress, header);
-      this.#begin(1);
-      this.#queue.addReadable(packet.headerAddress, HEADER_SIZE + header.len);
       this.#pointInto(token, first);
+      this.#lendOne(packet.headerAddress, HEADER_SIZE + header.len, token, header.op);
     } else {
       writeHeader(this.#memory, token.headerAddress, header);
       let runs = 1;
       for (let left = header.len - first.remaining; left > 0; runs++) left -= sending.at(runs)?.remaining ?? left;
-      this.#begin(1 + runs);
+      if (!this.#queue.beginChain(1 + runs)) throw noRoom();
       this.#queue.addReadable(token.headerAddress, HEADER_SIZE);
       let left = header.len;
       for (let i = 0; i < runs; i++) {
@@ -150,8 +147,9 @@ export class TxRing {
         this.#pointInto(token, chunk);
         left -= length;
       }
+      this.#queue.endChain(token);
+      this.#ended(header.op);
     }
-    this.#end(token, header.op);
   }
 
   #pointInto(token: TxToken, chunk: SendChunk): void {
@@ -177,11 +175,9 @@ export class TxRing {
       this.#memory.copy(ringBuffer.payloadAddress, addressAt(chunk.address, chunk.sent), header.len);
       this.#stats.txCopied.packetToRing += header.len;
     }
-    this.#begin(1);
-    this.#queue.addReadable(ringBuffer.headerAddress, HEADER_SIZE + header.len);
     ringBuffer.dma.lendToRead();
     token.ringBuffer = ringBuffer;
-    this.#end(token, header.op);
+    this.#lendOne(ringBuffer.headerAddress, HEADER_SIZE + header.len, token, header.op);
   }
 
   /** Takes back what the device has used. How many packets that were. */
@@ -208,18 +204,16 @@ export class TxRing {
 
   #take(): TxToken {
     const token = this.#tokens.pop();
-    if (token === undefined) throw new RangeError("a packet was sent without looking whether there is room");
+    if (token === undefined) throw noRoom();
     return token;
   }
 
-  #begin(segments: number): void {
-    if (!this.#queue.beginChain(segments)) {
-      throw new RangeError("a packet was sent without looking whether there is room");
-    }
+  #lendOne(address: number, length: number, token: TxToken, op: number): void {
+    if (!this.#queue.lendReadable(address, length, token)) throw noRoom();
+    this.#ended(op);
   }
 
-  #end(token: TxToken, op: number): void {
-    this.#queue.endChain(token);
+  #ended(op: number): void {
     this.#unpublished++;
     this.#stats.txPackets++;
     countPacket(this.#stats.txOps, op);
@@ -244,4 +238,9 @@ export class TxRing {
       if (chunk.over && chunk.inRing === 0) this.onChunkReturned(chunk);
     }
   }
+}
+
+/** Of code that sends without asking `hasRoom`. */
+function noRoom(): RangeError {
+  return new RangeError("a packet was sent without looking whether there is room");
 }
