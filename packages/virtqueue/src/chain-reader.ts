@@ -59,33 +59,29 @@ export class ChainReader {
     this.#regions = new RegionCache(memory);
   }
 
-  /** Fills `chain` with the chain at `head` (less than the queue size); returns what is wrong with it, if anything. */
-  read(head: number, chain: SplitChain): QueueViolation | undefined {
+  /**
+   * Fills `chain` with the chain at `head` (less than the queue size), if that is one direct buffer below 4 GiB, as most
+   * are; otherwise false, and nothing is known of it: `read` looks anew.
+   */
+  readSingle(head: number, chain: SplitChain): boolean {
     const table = this.#table;
     const at = head << 2;
     const low = table[at] ?? 0;
     const high = table[at | 1] ?? 0;
     const length = table[at | 2] ?? 0;
     const link = table[at | 3] ?? 0;
-    // Most chains are one direct buffer below 4 GiB.
-    if ((link & DESCRIPTOR_GOES_ON) === 0 && high === 0 && this.#regions.holds(low, length)) {
-      chain.set(0, low, length);
-      if ((link & DESCRIPTOR_WRITE) === 0) chain.finish(head, 1, 1, length, 0);
-      else chain.finish(head, 1, 0, 0, length);
-      return undefined;
-    }
-    return this.#walk(chain, head, low, high, length, link);
+    if ((link & DESCRIPTOR_GOES_ON) !== 0 || high !== 0 || !this.#regions.holds(low, length)) return false;
+    chain.set(0, low, length);
+    if ((link & DESCRIPTOR_WRITE) === 0) chain.finish(head, 1, 1, length, 0);
+    else chain.finish(head, 1, 0, 0, length);
+    return true;
   }
 
-  /** Goes on from the first descriptor, whose words have been read: through the direct table, then at most one other. */
-  #walk(
-    chain: SplitChain,
-    head: number,
-    firstLow: number,
-    firstHigh: number,
-    firstLength: number,
-    firstLink: number,
-  ): QueueViolation | undefined {
+  /**
+   * Fills `chain` with the chain at `head` (less than the queue size): through the direct table, then at most one other.
+   * Returns what is wrong with it, if anything.
+   */
+  read(head: number, chain: SplitChain): QueueViolation | undefined {
     const size = this.#size;
     const regions = this.#regions;
     // The table that is walked: its words, where the first one is, its length, how many of it have been visited.
@@ -95,10 +91,11 @@ export class ChainReader {
     let visited = 1;
     let inIndirect = false;
     // The descriptor at hand, then the chain so far.
-    let low = firstLow;
-    let high = firstHigh;
-    let length = firstLength;
-    let link = firstLink;
+    const first = head << 2;
+    let low = words[first] ?? 0;
+    let high = words[first | 1] ?? 0;
+    let length = words[first | 2] ?? 0;
+    let link = words[first | 3] ?? 0;
     let count = 0;
     let readableCount = 0;
     let readableBytes = 0;

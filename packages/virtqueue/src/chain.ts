@@ -20,28 +20,20 @@ export class SplitChain implements Chain {
   readableBytes = 0;
   writableBytes = 0;
   readonly #memory: GuestMemory;
-  // Segment 0, which most chains have alone: fields cost less than arrays.
-  #firstAddress = 0;
-  #firstLength = 0;
-  // The others; element 0 is not used.
-  #addresses: Float64Array;
-  #lengths: Uint32Array;
+  // Plain arrays: while all is below 2 GiB they hold small integers, which typed arrays would turn into other numbers.
+  readonly #addresses: number[];
+  readonly #lengths: number[];
 
   constructor(owner: object, memory: GuestMemory, maxSegments: number) {
     const room = Math.min(maxSegments, INITIAL_SEGMENTS);
     this.owner = owner;
     this.#memory = memory;
-    this.#addresses = new Float64Array(room);
-    this.#lengths = new Uint32Array(room);
+    this.#addresses = zeroes(room);
+    this.#lengths = zeroes(room);
   }
 
   /** For the chain reader: puts segment `i`, which has been checked; `finish` makes it count. */
   set(i: number, address: number, length: number): void {
-    if (i === 0) {
-      this.#firstAddress = address;
-      this.#firstLength = length;
-      return;
-    }
     if (i >= this.#lengths.length) this.#grow();
     this.#addresses[i] = address;
     this.#lengths[i] = length;
@@ -58,8 +50,7 @@ export class SplitChain implements Chain {
 
   /** @throws RangeError when there is no segment `i`. */
   address(i: number): GuestAddress {
-    if (i === 0 && this.count > 0) return this.#firstAddress as GuestAddress;
-    if (i > 0 && i < this.count) {
+    if (i >= 0 && i < this.count) {
       const address = this.#addresses[i];
       // The chain reader found it in guest memory, so it is an address.
       if (address !== undefined) return address as GuestAddress;
@@ -69,8 +60,7 @@ export class SplitChain implements Chain {
 
   /** @throws RangeError when there is no segment `i`. */
   length(i: number): number {
-    if (i === 0 && this.count > 0) return this.#firstLength;
-    if (i > 0 && i < this.count) {
+    if (i >= 0 && i < this.count) {
       const length = this.#lengths[i];
       if (length !== undefined) return length;
     }
@@ -143,17 +133,19 @@ export class SplitChain implements Chain {
   }
 
   #grow(): void {
-    const addresses = new Float64Array(this.#addresses.length * 2);
-    const lengths = new Uint32Array(this.#lengths.length * 2);
-    addresses.set(this.#addresses);
-    lengths.set(this.#lengths);
-    this.#addresses = addresses;
-    this.#lengths = lengths;
+    for (let i = this.#lengths.length; i > 0; i--) {
+      this.#addresses.push(0);
+      this.#lengths.push(0);
+    }
   }
 
   #noSegment(i: number): RangeError {
     return new RangeError(`segment ${i} of a chain of ${this.count}: give 0 to ${this.count - 1}`);
   }
+}
+
+function zeroes(length: number): number[] {
+  return Array.from({ length }, () => 0);
 }
 
 function checkedOffset(offset: number): number {

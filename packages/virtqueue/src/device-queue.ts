@@ -110,8 +110,10 @@ export class SplitDeviceQueue implements DeviceQueue {
     if (head >= this.size) return this.#refuseHead(head);
     const heads = this.#heads;
     if ((heads[head] ?? 0) >= 0) return this.#refuseRepeatedHead(head);
-    const problem = this.#reader.read(head, filled);
-    if (problem !== undefined) return this.#break(problem);
+    if (!this.#reader.readSingle(head, filled)) {
+      const problem = this.#reader.read(head, filled);
+      if (problem !== undefined) return this.#break(problem);
+    }
     heads[head] = Math.min(filled.writableBytes, MAX_LENGTH);
     this.#nextAvailable = (index + 1) & INDEX_MASK;
     return true;
