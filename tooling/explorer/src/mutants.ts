@@ -8,6 +8,7 @@ import type { Program } from "./program.ts";
 import { type CoresFaults, coresProgram } from "./programs/cores.ts";
 import { type LoopFaults, ringProgram } from "./programs/ring.ts";
 import type { PlainStoreFault } from "./run.ts";
+import { ringChanges, wakeWordChanges } from "./source-mutants.ts";
 
 export interface Mutant {
   readonly name: string;
@@ -78,61 +79,14 @@ const loops: readonly Mutant[] = [
   ]),
 ].map((mutant) => ({ ...mutant, foundBy: ALL, reason: SLEEPS }));
 
-const WAKE_WORD = "packages/kernel/src/wake-word.ts";
-
-const sources: readonly Mutant[] = [
-  {
-    name: "a wake word looks for waiters before it counts the ring",
-    changes: [
-      {
-        file: WAKE_WORD,
-        text: "    Atomics.add(this.#words, this.#count, 1);\n",
-        replacement:
-          "    const waiters = Atomics.load(this.#words, this.#waiters);\n    Atomics.add(this.#words, this.#count, 1);\n",
-      },
-      {
-        file: WAKE_WORD,
-        text: "if (Atomics.load(this.#words, this.#waiters) !== 0) Atomics.notify",
-        replacement: "if (waiters !== 0) Atomics.notify",
-      },
-    ],
-  },
-  {
-    name: "a wake word's waiter does not announce itself",
-    changes: [
-      {
-        file: WAKE_WORD,
-        text: "    Atomics.add(this.#words, this.#waiters, 1);\n    try {",
-        replacement: "    try {",
-      },
-      {
-        file: WAKE_WORD,
-        text: "    } finally {\n      Atomics.sub(this.#words, this.#waiters, 1);\n    }",
-        replacement: "    } finally {\n    }",
-      },
-    ],
-  },
-  {
-    name: "a wake word waits from the count that it reads itself",
-    changes: [
-      {
-        file: WAKE_WORD,
-        text: "Atomics.wait(this.#words, this.#count, count, timeoutMs)",
-        replacement: "Atomics.wait(this.#words, this.#count, this.read(), timeoutMs)",
-      },
-    ],
-  },
-  {
-    name: "a core reads its bell's count after it has polled",
-    changes: [
-      { file: "packages/kernel/src/core.ts", text: "    this.#seen = this.bell.read();\n", replacement: "" },
-      {
-        file: "packages/kernel/src/core.ts",
-        text: "    const found = this.#devices.arm();\n",
-        replacement: "    const found = this.#devices.arm();\n    this.#seen = this.bell.read();\n",
-      },
-    ],
-  },
-].map((mutant) => ({ ...mutant, program: cores(1), foundBy: ALL, reason: SLEEPS }));
-
-export const mutants: readonly Mutant[] = [...barriers, ...loops, ...sources];
+export const mutants: readonly Mutant[] = [
+  ...barriers,
+  ...loops,
+  ...wakeWordChanges.map((change) => ({ ...change, program: cores(1), foundBy: ALL, reason: SLEEPS })),
+  ...ringChanges.map(({ on, foundBy = ALL, ...change }) => ({
+    ...change,
+    program: on === "EVENT_IDX" ? eventIdx : flags,
+    foundBy,
+    reason: /for ever|names 0 bytes|violation|data race|instead of/,
+  })),
+];
