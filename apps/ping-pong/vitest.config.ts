@@ -1,3 +1,4 @@
 import { shared } from "@toril/tooling-vitest";
 
-export default shared();
+// The peers are processes; on a busy machine they take their time.
+export default shared({ test: { testTimeout: 60_000, hookTimeout: 60_000 } });

@@ -9,7 +9,7 @@ export interface Conditions {
   /** One line: what is different from a machine as it comes. */
   readonly description: string;
   /** How the machines are tuned. */
-  readonly machine: Partial<MachineOptions>;
+  readonly machine: Pick<MachineOptions, "tuning">;
   /** How the guest receives; by borrowing on the zero-copy path, and by copying on the others, unless told. */
   readonly receive?: Receive;
   /** Processors for the core and the device, and for the two ends of each peer. */
@@ -23,7 +23,7 @@ export const PRESETS: Readonly<Record<PresetName, Conditions>> = {
   default: { description: "machines as they come", machine: {} },
   sleeping: {
     description: "nobody spins: a side that has to wait sleeps; both sides on a processor of their own",
-    machine: {},
+    machine: { tuning: { idling: "sleep" } },
     cpus: [0, 1],
   },
 };

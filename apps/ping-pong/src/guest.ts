@@ -13,7 +13,8 @@ export interface GuestArgs {
   readonly port: number;
 }
 
-export async function main(sys: Sys): Promise<void> {
+/** The program: until the machine stops. */
+export async function answerJobs(sys: Sys): Promise<void> {
   const { port } = sys.args as GuestArgs;
   const server = sys.net.socket();
   sys.net.bind(server, port);

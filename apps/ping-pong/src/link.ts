@@ -1,7 +1,10 @@
 /** A stream of bytes as both event-driven ends see it, and what is on its way out of one. */
 
 export interface Link {
-  /** Takes as many bytes as it can now; after less than all of them the end's `drain` is called. They are not kept. */
+  /**
+   * Takes as many bytes as it can now; after less than all of them the end's `drain` is called. What it takes must stay as it
+   * is until the other end has it: a socket may keep them for a while.
+   */
   write(bytes: Uint8Array): number;
   close(): void;
 }

@@ -23,13 +23,17 @@ export function firstFault(bytes: Uint8Array, direction: Direction, message: num
   return -1;
 }
 
+const NO_WORDS = new Int32Array(0);
+
 /** Loads every byte, as many at a time as the engine does well. The result says nothing, but keeps the loads from being left out. */
 export function readAll(bytes: Uint8Array): number {
   const { buffer, byteOffset, length } = bytes;
   let sum = 0;
   const head = Math.min((4 - (byteOffset & 3)) & 3, length);
   for (let i = 0; i < head; i++) sum += bytes[i] ?? 0;
-  const words = new Int32Array(buffer, byteOffset + head, (length - head) >>> 2);
+  const count = (length - head) >>> 2;
+  // Without a word nothing may be where a word could begin.
+  const words = count === 0 ? NO_WORDS : new Int32Array(buffer, byteOffset + head, count);
   let [a, b, c, d] = [0, 0, 0, 0];
   const whole = words.length & ~3;
   for (let i = 0; i < whole; i += 4) {

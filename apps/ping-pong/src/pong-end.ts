@@ -105,7 +105,11 @@ export class PongEnd {
   }
 
   #sendOne(): void {
-    if (this.#job?.payload === "checked") fill(this.#message, Direction.PONG, this.#index);
+    if (this.#job?.payload === "checked") {
+      // A socket may still have the last one.
+      this.#message = new Uint8Array(this.#job.size);
+      fill(this.#message, Direction.PONG, this.#index);
+    }
     this.#index++;
     this.#out.send(this.#message);
   }

@@ -11,6 +11,7 @@ import type { Job, Mode, Payload } from "./job.ts";
 import { add, type Counted, counted, type RunFigures, runFigures } from "./measures.ts";
 import type { PingPongOptions, Watcher } from "./options.ts";
 import type { Peer, PeerName } from "./peers/peer.ts";
+import { whyNotPinned } from "./peers/pinning.ts";
 import { startPeers } from "./peers/start.ts";
 import { type Stages, stagesOf } from "./stages.ts";
 import { MeasuredMachine, receiveOf } from "./subjects.ts";
@@ -83,9 +84,7 @@ export interface Outcome {
 interface Subject {
   readonly name: string;
   readonly cells: readonly Cell[];
-  run(
-    job: Job,
-  ): Promise<{
+  run(job: Job): Promise<{
     readonly figures: RunFigures;
     readonly counted: Counted | undefined;
     readonly stages: Stages | undefined;
@@ -100,6 +99,7 @@ export async function runPingPong(options: PingPongOptions, watcher: Watcher): P
   const subjects: Subject[] = [];
   const missing: Missing[] = [];
   try {
+    await mustPin(conditions.cpus);
     for (const kind of options.machines) {
       watcher.progress(`boots the ${kind} machine`, 0);
       try {
@@ -132,6 +132,14 @@ export async function runPingPong(options: PingPongOptions, watcher: Watcher): P
     };
   } finally {
     await Promise.all(subjects.map((subject) => subject.stop()));
+  }
+}
+
+/** @throws Error when the processors cannot be had: figures of threads that wander would be taken for others */
+async function mustPin(cpus: Conditions["cpus"]): Promise<void> {
+  for (const cpu of cpus ?? []) {
+    const reason = await whyNotPinned(cpu);
+    if (reason !== undefined) throw new Error(`cannot pin to processor ${cpu}: ${reason}`);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Conditions } from "./conditions.ts";
 import type { HostJob } from "./host-end.ts";
 import type { Job, PingReport } from "./job.ts";
 import type { Modules } from "./options.ts";
+import { pin } from "./peers/pinning.ts";
 import { SocketClient } from "./peers/socket-peers.ts";
 
 /** The guest program's vsock port. */
@@ -28,6 +29,7 @@ export class MeasuredMachine {
       if (kind === "vhost-user" && machine.hostSocket === undefined) throw new Error("there is no vhost-device-vsock");
       const program = await machine.start({ module: modules.ends, args: { port: PORT } });
       if ((await program.ready) === "ended") throw new Error("the guest's program has ended");
+      if (kind === "dedicated" && conditions.cpus !== undefined) await pinThreads(machine, modules, conditions.cpus);
       const client =
         machine.hostSocket === undefined ? undefined : await SocketClient.start(modules.process, conditions.cpus?.[1]);
       return new MeasuredMachine(kind, machine, modules, client);
@@ -63,6 +65,16 @@ export class MeasuredMachine {
     await this.#client?.stop();
     await this.#machine.stop();
   }
+}
+
+/** The core's thread on the first processor, the device's on the second. */
+async function pinThreads(machine: Machine, { ends }: Modules, cpus: readonly [number, number]): Promise<void> {
+  const { parts } = await machine.stats();
+  const core = parts["thread"]?.["id"];
+  const device = await machine.runHost({ module: ends, export: "deviceThread" });
+  if (typeof core !== "number" || typeof device !== "number") throw new Error("its threads cannot be told apart here");
+  await pin("thread", core, cpus[0]);
+  await pin("thread", device, cpus[1]);
 }
 
 /** How the guest receives, unless the conditions say: a path that copies nothing out should not need a copy in. */

@@ -56,6 +56,10 @@ export function stagesPerMessage(copies: Copies, messages: number): Copies {
   };
 }
 
+export function nameOf(cell: Cell): string {
+  return isMachine(cell) ? `${cell.machine} ${cell.tx}` : cell.name;
+}
+
 export function isMachine(cell: Cell): cell is MachineCell {
   return cell.kind === "machine";
 }

@@ -2,8 +2,9 @@
 
 import type { Mode } from "./job.ts";
 import { ratios } from "./ratios.ts";
-import type { Cell, MachineCell, Outcome } from "./runner.ts";
-import { copiedPerMessage, countedOver, isMachine, summarize } from "./summary.ts";
+import type { Cell, MachineCell, Outcome, Rounds } from "./runner.ts";
+import { copiedPerMessage, countedOver, isMachine, nameOf, summarize } from "./summary.ts";
+import { formatNumber, formatSize } from "./units.ts";
 
 export function formatTable(outcome: Outcome): string {
   const { cells, conditions, missing } = outcome;
@@ -13,7 +14,7 @@ export function formatTable(outcome: Outcome): string {
     outcome.machine,
     `Preset ${outcome.preset}: ${conditions.description}. Medians of ${outcome.rounds} interleaved rounds; "read": the receiver reads the payload.`,
     ...partial,
-    ...modes.flatMap((mode) => [...matrices(cells, mode), ...details(cells.filter(isMachine), mode)]),
+    ...modes.flatMap((mode) => [...matrix(cells, mode), ...details(cells.filter(isMachine), mode)]),
     ...ratioLines(cells),
     ...missing.map(({ name, reason }) => `Missing: ${name}: ${reason}`),
     `${(outcome.elapsedMs / 1000).toFixed(0)} s in all.`,
@@ -22,30 +23,22 @@ export function formatTable(outcome: Outcome): string {
 }
 
 /** One line for each subject, one column for each size. */
-function matrices(cells: readonly Cell[], mode: Mode): string[] {
+function matrix(all: readonly Cell[], mode: Mode): string[] {
+  const cells = all.filter((cell) => cell.mode === mode);
   const sizes = [...new Set(cells.map(({ size }) => size))];
-  const header = ["", ...sizes.map(formatSize)];
-  const names = [...new Set(cells.map(nameOf))];
-  const lines = (value: (cell: Cell) => string): string[][] => [
-    header,
-    ...names.map((name) => [
-      name,
-      ...sizes.map((size) => {
-        const cell = cells.find((one) => nameOf(one) === name && one.size === size && one.mode === mode);
-        return cell === undefined ? "" : value(cell);
-      }),
-    ]),
-  ];
-  const figure = (cell: Cell, payload: "unread" | "read", name: "p50Us" | "mbPerS"): string => {
-    const summary = summarize(cell[payload]);
+  const [what, name] =
+    mode === "rtt" ? (["Round trip p50 in µs", "p50Us"] as const) : (["One way, MB/s", "mbPerS"] as const);
+  const figure = (rounds: Rounds): string => {
+    const summary = summarize(rounds);
     return summary === undefined ? "-" : formatNumber(summary[name].median);
   };
-  const both = (name: "p50Us" | "mbPerS") => (cell: Cell) =>
-    `${figure(cell, "unread", name)} / ${figure(cell, "read", name)}`;
-  if (mode === "rtt") {
-    return ["", "Round trip p50 in µs: payload not read / read", pad(lines(both("p50Us")))];
-  }
-  return ["", "One way, MB/s: payload not read / read", pad(lines(both("mbPerS")))];
+  const row = (subject: string): string[] => {
+    const own = cells.filter((cell) => nameOf(cell) === subject);
+    const columns = sizes.map((size) => own.find((cell) => cell.size === size));
+    return [subject, ...columns.map((cell) => (cell ? `${figure(cell.unread)} / ${figure(cell.read)}` : ""))];
+  };
+  const subjects = [...new Set(cells.map(nameOf))];
+  return ["", `${what}: payload not read / read`, pad([["", ...sizes.map(formatSize)], ...subjects.map(row)])];
 }
 
 /** What was counted, per message. */
@@ -91,24 +84,6 @@ function ratioLines(cells: readonly Cell[]): string[] {
     reached ? "reached" : "not reached",
   ]);
   return rows.length === 0 ? [] : ["", "Against what it is to reach", pad(rows), ""];
-}
-
-export function nameOf(cell: Cell): string {
-  return isMachine(cell) ? `${cell.machine} ${cell.tx}` : cell.name;
-}
-
-/** Three digits that mean something. */
-export function formatNumber(value: number): string {
-  if (value === 0) return "0";
-  if (value < 0.005) return "<0.01";
-  if (value < 10) return value.toFixed(2);
-  return value < 100 ? value.toFixed(1) : value.toFixed(0);
-}
-
-export function formatSize(bytes: number): string {
-  if (bytes >= 2 ** 20 && bytes % 2 ** 20 === 0) return `${bytes / 2 ** 20} MiB`;
-  if (bytes >= 1024 && bytes % 1024 === 0) return `${bytes / 1024} KiB`;
-  return `${bytes} B`;
 }
 
 /** Columns as wide as their widest cell; the first one to the left, the rest to the right. */

@@ -1,11 +1,11 @@
 /** The ends of the MessagePort peers, each in a thread of its own: messages that are copied, or whose memory changes hands. */
-import { readlinkSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { monotonicNow } from "@toril/host";
 import type { Job, PingReport } from "../job.ts";
 import type { Link } from "../link.ts";
 import { PingEnd } from "../ping-end.ts";
 import { PongEnd } from "../pong-end.ts";
+import { threadId } from "../thread-id.ts";
 import type { TaskReply, ThreadRole } from "./roles.ts";
 
 /** Messages on their way in one direction. A port has no limit of its own: in bulk mode its queue would grow without one. */
@@ -117,14 +117,5 @@ class PortLink implements Link {
   #memoryFor(bytes: Uint8Array): Uint8Array {
     const spare = bytes.length === this.#job.size && this.#job.payload !== "checked" ? this.#spare.pop() : undefined;
     return spare ?? bytes.slice();
-  }
-}
-
-/** This thread's number for Linux, by which it can be pinned. */
-function threadId(): number | undefined {
-  try {
-    return Number(readlinkSync("/proc/thread-self").split("/").pop());
-  } catch {
-    return undefined;
   }
 }
