@@ -13,6 +13,7 @@ export async function main(sys: Sys): Promise<void> {
 async function guestTimes(sys: Sys, milliseconds: number): Promise<RunTimes> {
   const { fs } = sys;
   const target = sys.memory.allocate(LARGE.bytes);
+  if (target === undefined) throw new Error(`no ${LARGE.bytes} bytes of guest memory`);
   const readAll = async (path: string, bytes: number): Promise<void> => {
     const file = await fs.open(path);
     for (let at = 0; at < bytes; ) {
