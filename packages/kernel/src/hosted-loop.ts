@@ -39,6 +39,8 @@ export interface RunningLoop {
 const TURNS_PER_EVENT = 16;
 /** And the time after which they get it earlier: a busy turn is long. */
 const MS_PER_EVENT = 1;
+/** Microtasks after a turn that found nothing, before the host gets its turn: a few `await`s, one in the other. */
+const HOPS = 8;
 
 /**
  * Turns that look for work behind one another when the core is quiet and may spin: the host's loop costs more than they
@@ -68,6 +70,7 @@ class HostedLoop<System> implements RunningLoop {
   #waitingSince = 0;
   /** The last turn found nothing to do. */
   #quiet = false;
+  #hopsLeft = 0;
 
   constructor(core: Core<System>, { host, spin = NO_SPIN }: HostedLoopOptions) {
     this.#core = core;
@@ -110,11 +113,23 @@ class HostedLoop<System> implements RunningLoop {
     } else if (this.#core.turn()) {
       this.#goOn();
     } else if (this.#turnsLeft < TURNS_PER_EVENT) {
-      // A turn behind another one says little: a thread may need a few microtasks more. When the host calls, they are done.
-      this.#quiet = true;
-      this.#host.turn(this.#onEvent);
+      // A turn behind another one says little: a thread may need a few microtasks more until it asks for something.
+      this.#hopsLeft = HOPS;
+      void DONE.then(this.#settle);
     } else {
       this.#lookAround();
+    }
+  };
+
+  /** What a thread asks for rings the bell. When the host calls, all microtasks are done. */
+  readonly #settle = (): void => {
+    if (this.#core.bell.read() !== this.#core.seen) {
+      this.#turn();
+    } else if (--this.#hopsLeft > 0) {
+      void DONE.then(this.#settle);
+    } else {
+      this.#quiet = true;
+      this.#host.turn(this.#onEvent);
     }
   };
 
