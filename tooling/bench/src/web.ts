@@ -49,7 +49,7 @@ writeFileSync(
 try {
   const rates = await throughput();
   const scale = options.quick ? 10 : 1;
-  const copies = await copiesPerResponse({ directory, page: PAGE, bytes: FILE_BYTES, form, requests: 5_000 / scale });
+  const copies = await copiesPerResponse({ directory, page: PAGE, form, requests: 5_000 / scale });
   const connections = await costOfConnections({ directory, page: PAGE, form, requests: 20_000 / scale });
   const files = await costOfFiles({ form, requests: 20_000 / scale, most: options.quick ? 1_000 : 100_000 });
   printResults(
