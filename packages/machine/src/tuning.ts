@@ -5,12 +5,15 @@ import type { VsockDeviceOptions } from "@toril/vsock/device";
 
 /** Of the guest's vsock driver. */
 export type VsockTuning = Partial<
-  Pick<VsockDriverOptions, "bufAlloc" | "queueSize" | "rxBuffers" | "rxBufferSize" | "txMemory" | "counterStart">
+  Pick<
+    VsockDriverOptions,
+    "bufAlloc" | "creditUpdates" | "queueSize" | "rxBuffers" | "rxBufferSize" | "txMemory" | "counterStart"
+  >
 >;
 
 /** Of our own vsock device; a daemon's is as its maker wants it. */
 export type VsockDeviceTuning = Partial<
-  Pick<VsockDeviceOptions, "bufAlloc" | "queueSize" | "txHeadsPerConnection" | "holdMs">
+  Pick<VsockDeviceOptions, "bufAlloc" | "creditUpdates" | "queueSize" | "txHeadsPerConnection" | "holdMs">
 >;
 
 /** What a core or device thread does when it finds no work. */

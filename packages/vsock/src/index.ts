@@ -4,6 +4,7 @@
  */
 export { type Cid, guestCid, HOST_CID, type Port, PORT_ANY, port, type VsockAddress } from "./address.ts";
 export { type CaptureSink, vsockCapture } from "./capture/vsockmon.ts";
+export type { CreditUpdates } from "./connection/credit.ts";
 export type { PortRange } from "./connection/ephemeral-ports.ts";
 export type {
   BufferSlice,

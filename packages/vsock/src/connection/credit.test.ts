@@ -168,6 +168,18 @@ describe("§5.10.6.3 when the peer hears of consumed bytes", () => {
     expect(updateDue(credit)).toBe(false);
   });
 
+  test("with whole-window: only when the peer may send nothing more, and all is consumed", () => {
+    const credit = new Credit(16_384, 0, "whole-window");
+    countReported(credit);
+    countReceived(credit, 16_383);
+    countConsumed(credit, 16_383);
+    expect(updateDue(credit)).toBe(false);
+    countReceived(credit, 1);
+    expect(updateDue(credit)).toBe(false);
+    countConsumed(credit, 1);
+    expect(updateDue(credit)).toBe(true);
+  });
+
   test("when all is consumed and the peer lacks room for a full packet", () => {
     const credit = received(65_536, 100);
     countConsumed(credit, 99);

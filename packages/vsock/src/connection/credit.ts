@@ -26,6 +26,13 @@ export const MAX_WINDOW = 0x4000_0000;
  */
 export const PACKET_OVERHEAD = 576;
 
+/**
+ * When the peer hears that bytes were consumed, if no packet goes its way anyhow. `half-window`: early enough that a peer
+ * that sends all the time never waits. `whole-window`: only when it may send nothing more, so it waits for each window;
+ * for measurements.
+ */
+export type CreditUpdates = "half-window" | "whole-window";
+
 /** Both directions of one connection. Plain numbers; changed only by the functions below. */
 export class Credit {
   /** Payload bytes we have sent. */
@@ -49,12 +56,14 @@ export class Credit {
   promisedEdge: number;
   /** RW packets received since the peer last heard that all is consumed: it may be short of packets, not of bytes. */
   unreportedPackets = 0;
+  readonly updates: CreditUpdates;
   /** The peer asked for credit and has not heard since that all is consumed. */
   peerStarved = false;
 
   /** @param start where all counters start; 0 but in tests of the wrap-around. */
-  constructor(bufAlloc: number, start: number) {
+  constructor(bufAlloc: number, start: number, updates: CreditUpdates = "half-window") {
     this.bufAlloc = bufAlloc;
+    this.updates = updates;
     this.txCount = start;
     this.peerFwdCnt = start;
     this.rxCount = start;
@@ -119,18 +128,19 @@ export function unconsumed(credit: Credit): number {
 
 /**
  * Whether the peer should hear of consumed bytes now: at half a window; or when all is consumed and the peer, by what
- * it knows, lacks room for a full packet, lacks packets, or has asked. Since everything is consumed at some time, a
+ * it knows, lacks room for a full packet (or, with `whole-window`, any room), lacks packets, or has asked. Since everything is consumed at some time, a
  * starved peer always hears of it.
  */
 export function updateDue(credit: Credit): boolean {
   const unreported = ahead(credit.fwdCnt, credit.reportedFwdCnt);
   if (unreported <= 0) return false;
   const half = credit.bufAlloc >>> 1;
-  if (unreported >= half) return true;
+  if (unreported >= (credit.updates === "half-window" ? half : credit.bufAlloc)) return true;
   if (unconsumed(credit) > 0) return false;
   if (credit.peerStarved) return true;
   const peerSees = ahead(credit.promisedEdge, credit.rxCount);
-  return peerSees < Math.min(MAX_PAYLOAD, credit.bufAlloc) || credit.unreportedPackets * PACKET_OVERHEAD >= half;
+  const least = credit.updates === "half-window" ? Math.min(MAX_PAYLOAD, credit.bufAlloc) : 1;
+  return peerSees < least || credit.unreportedPackets * PACKET_OVERHEAD >= half;
 }
 
 /** Notes that a packet goes out with our window: what the peer knows from then on. */

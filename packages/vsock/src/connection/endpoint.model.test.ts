@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { PacketHeader } from "../wire/header.ts";
 import { Op } from "../wire/ops.ts";
-import { PACKET_OVERHEAD, plus, unconsumed } from "./credit.ts";
+import { type CreditUpdates, PACKET_OVERHEAD, plus, unconsumed } from "./credit.ts";
 import { Endpoint, Signal } from "./endpoint.ts";
 
 interface Packet {
@@ -99,11 +99,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 const window = fc.oneof(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 2000, max: 100_000 }));
 const counter = fc.oneof(fc.constant(0), fc.integer({ min: 0xffff_f000, max: 0xffff_ffff }));
 
+/** Of an odd window the peer hears only when all of it is used: both kinds of update, in every combination. */
+const updates = (window: number): CreditUpdates => (window % 2 === 0 ? "half-window" : "whole-window");
+
 function pair(windows: readonly [number, number], start: number): [End, End] {
-  const a = new End(Endpoint.connecting(windows[0], start), start);
+  const a = new End(Endpoint.connecting(windows[0], start, updates(windows[0])), start);
   const request = new PacketHeader();
   a.endpoint.take(request);
-  const b = new End(Endpoint.accepting(request, windows[1], start), start);
+  const b = new End(Endpoint.accepting(request, windows[1], start, updates(windows[1])), start);
   return [a, b];
 }
 

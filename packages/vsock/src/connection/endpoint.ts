@@ -19,6 +19,7 @@ import type { PacketHeader } from "../wire/header.ts";
 import { MAX_PAYLOAD, Op, ShutdownFlag } from "../wire/ops.ts";
 import {
   Credit,
+  type CreditUpdates,
   countConsumed,
   countReceived,
   countReported,
@@ -93,20 +94,20 @@ export class Endpoint {
   #starved = false;
   #askedForCredit = false;
 
-  private constructor(bufAlloc: number, start: number) {
-    this.credit = new Credit(Math.min(bufAlloc, MAX_WINDOW), start);
+  private constructor(bufAlloc: number, start: number, updates: CreditUpdates | undefined) {
+    this.credit = new Credit(Math.min(bufAlloc, MAX_WINDOW), start, updates);
   }
 
   /** The end that asks for a connection: owes REQUEST. */
-  static connecting(bufAlloc: number, counterStart = 0): Endpoint {
-    const endpoint = new Endpoint(bufAlloc, counterStart);
+  static connecting(bufAlloc: number, counterStart = 0, updates?: CreditUpdates): Endpoint {
+    const endpoint = new Endpoint(bufAlloc, counterStart, updates);
     endpoint.#owed = Owed.Request;
     return endpoint;
   }
 
   /** The end that accepts a REQUEST: established at once, owes RESPONSE. */
-  static accepting(request: PacketHeader, bufAlloc: number, counterStart = 0): Endpoint {
-    const endpoint = new Endpoint(bufAlloc, counterStart);
+  static accepting(request: PacketHeader, bufAlloc: number, counterStart = 0, updates?: CreditUpdates): Endpoint {
+    const endpoint = new Endpoint(bufAlloc, counterStart, updates);
     endpoint.#owed = Owed.Response;
     endpoint.#state = established("open", "open");
     learn(endpoint.credit, request.bufAlloc, request.fwdCnt);

@@ -149,8 +149,8 @@ export class FromGuest {
     const listener = this.#listeners.get(request.dstPort) ?? this.#listeners.get("any");
     if (listener === undefined) return false;
     const peer = { cid: request.srcCid, port: request.srcPort };
-    const { bufAlloc, counterStart, log } = this.#settings;
-    const endpoint = Endpoint.accepting(request, bufAlloc, counterStart);
+    const { bufAlloc, counterStart, creditUpdates, log } = this.#settings;
+    const endpoint = Endpoint.accepting(request, bufAlloc, counterStart, creditUpdates);
     const connection = this.#connections.make(peer, request.dstPort as Port, endpoint);
     let handler: HostHandler | undefined;
     try {

@@ -1,7 +1,7 @@
 /** How a device is made, and the numbers it works with. */
 import { type Clock, type Log, silentLog } from "@toril/virtio/platform";
 import type { Cid } from "../address.ts";
-import { MAX_WINDOW } from "../connection/credit.ts";
+import { type CreditUpdates, MAX_WINDOW } from "../connection/credit.ts";
 import { EPHEMERAL_PORTS, type PortRange } from "../connection/ephemeral-ports.ts";
 
 export interface VsockDeviceOptions {
@@ -26,6 +26,8 @@ export interface VsockDeviceOptions {
   readonly ephemeralPorts?: PortRange;
   /** Largest size of the RX and TX queues; 256 unless told. */
   readonly queueSize?: number;
+  /** When the peer hears of consumed bytes, if no packet goes its way anyhow; `half-window` unless told. */
+  readonly creditUpdates?: CreditUpdates;
   /** For tests of the wrap-around: where the credit counters start, in place of 0. Both ends must agree. */
   readonly counterStart?: number;
 }
@@ -42,6 +44,7 @@ export interface DeviceSettings {
   readonly closeTimeoutMs: number;
   readonly maxConnections: number;
   readonly ephemeralPorts: PortRange;
+  readonly creditUpdates: CreditUpdates;
   readonly counterStart: number;
 }
 
@@ -58,6 +61,7 @@ export function deviceSettings(options: VsockDeviceOptions): DeviceSettings {
     closeTimeoutMs: options.closeTimeoutMs ?? 8000,
     maxConnections: options.maxConnections ?? 4096,
     ephemeralPorts: options.ephemeralPorts ?? EPHEMERAL_PORTS,
+    creditUpdates: options.creditUpdates ?? "half-window",
     counterStart: options.counterStart ?? 0,
   };
   within("bufAlloc", settings.bufAlloc, 1, MAX_WINDOW);

@@ -105,8 +105,8 @@ export class VsockDevice implements Device {
     const hostPort = this.#ports.take((port) => this.#listeners.has(port) || connections.table.usesLocalPort(port));
     if (hostPort === undefined) throw new SystemError(Errno.EADDRNOTAVAIL, "connect", "all host ports are in use");
     const peer = { cid: this.#identity.guestCid, port: guestPort };
-    const { bufAlloc, counterStart, connectTimeoutMs } = this.#settings;
-    const connection = connections.make(peer, hostPort, Endpoint.connecting(bufAlloc, counterStart));
+    const { bufAlloc, counterStart, creditUpdates, connectTimeoutMs } = this.#settings;
+    const connection = connections.make(peer, hostPort, Endpoint.connecting(bufAlloc, counterStart, creditUpdates));
     const chosen = handler(connection);
     if (chosen !== undefined) connection.handler = chosen;
     if (connection.endpoint.state.kind === "connecting") {

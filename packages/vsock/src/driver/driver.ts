@@ -174,8 +174,9 @@ export class Driver implements VsockDriver, ListenerOwner {
       const pair = `port ${port} to ${peer.cid}:${peer.port}`;
       throw new SystemError(Errno.EADDRINUSE, "connect", `a connection from ${pair} exists, or is closing`);
     }
-    const { bufAlloc, counterStart, connectTimeoutMs } = this.#settings;
-    const connection = this.#connections.add(port, peer, Endpoint.connecting(bufAlloc, counterStart));
+    const { bufAlloc, counterStart, creditUpdates, connectTimeoutMs } = this.#settings;
+    const endpoint = Endpoint.connecting(bufAlloc, counterStart, creditUpdates);
+    const connection = this.#connections.add(port, peer, endpoint);
     this.#connections.limitConnect(connection, options.timeoutMs ?? connectTimeoutMs);
     return connection;
   }

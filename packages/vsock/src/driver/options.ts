@@ -2,7 +2,7 @@
 import type { DmaAllocator } from "@toril/memory";
 import type { QueueTap, Transport } from "@toril/virtio";
 import { type Clock, type Doorbell, type Log, silentLog } from "@toril/virtio/platform";
-import { MAX_WINDOW } from "../connection/credit.ts";
+import { type CreditUpdates, MAX_WINDOW } from "../connection/credit.ts";
 import { EPHEMERAL_PORTS, type PortRange } from "../connection/ephemeral-ports.ts";
 import type { TxPath } from "./api.ts";
 
@@ -45,6 +45,8 @@ export interface VsockDriverOptions {
   readonly ephemeralPorts?: PortRange;
   /** Sees every packet; `vsockCapture` makes one that writes a file for Wireshark. */
   readonly tap?: QueueTap | undefined;
+  /** When the peer hears of consumed bytes, if no packet goes its way anyhow; `half-window` unless told. */
+  readonly creditUpdates?: CreditUpdates;
   /** For tests of the wrap-around: where the credit counters start, in place of 0. Both ends must agree. */
   readonly counterStart?: number;
 }
@@ -58,6 +60,7 @@ export interface DriverSettings {
   readonly closeTimeoutMs: number;
   readonly maxConnections: number;
   readonly ephemeralPorts: PortRange;
+  readonly creditUpdates: CreditUpdates;
   readonly counterStart: number;
   readonly rxBuffers: number;
   readonly rxBufferSize: number;
@@ -77,6 +80,7 @@ export function settingsFrom(options: VsockDriverOptions): DriverSettings {
     closeTimeoutMs: options.closeTimeoutMs ?? 8000,
     maxConnections: options.maxConnections ?? 8192,
     ephemeralPorts: options.ephemeralPorts ?? EPHEMERAL_PORTS,
+    creditUpdates: options.creditUpdates ?? "half-window",
     counterStart: options.counterStart ?? 0,
     rxBuffers: options.rxBuffers ?? 64,
     rxBufferSize: options.rxBufferSize ?? 32_768,

@@ -131,9 +131,10 @@ export class Receiver {
     const listener = this.#listeners.get(request.dstPort);
     if (listener === undefined || listener.full) return false;
     if (this.#connections.table.size >= this.#settings.maxConnections) return false;
-    const { bufAlloc, counterStart } = this.#settings;
+    const { bufAlloc, counterStart, creditUpdates } = this.#settings;
     const peer: VsockAddress = { cid: request.srcCid as Cid, port: request.srcPort as Port };
-    const connection = this.#connections.add(listener.port, peer, Endpoint.accepting(request, bufAlloc, counterStart));
+    const endpoint = Endpoint.accepting(request, bufAlloc, counterStart, creditUpdates);
+    const connection = this.#connections.add(listener.port, peer, endpoint);
     connection.waitsFor = listener;
     listener.add(connection);
     this.#connections.countOpened(connection);
