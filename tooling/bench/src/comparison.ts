@@ -71,5 +71,6 @@ function spread(values: readonly number[]): string {
 }
 
 function digits(value: number): string {
-  return value >= 1000 ? value.toPrecision(4) : value.toFixed(1);
+  if (value >= 1000) return value.toFixed(0);
+  return value.toFixed(value < 10 ? 2 : 1);
 }

@@ -36,6 +36,48 @@ export function dmaPairs(heap: Heap, length: number, operations: number): number
   return Number(process.hrtime.bigint() - start) / operations;
 }
 
+export function arenaBlocks(heap: Heap, length: number, operations: number): number {
+  const arena = heap.createArena({ chunkBytes: 1 << 20 });
+  const start = process.hrtime.bigint();
+  for (let i = 0; i < operations; i++) {
+    must(arena.allocate(length));
+    if (i % BATCH === BATCH - 1) arena.reset();
+  }
+  const elapsed = Number(process.hrtime.bigint() - start);
+  arena.free();
+  return elapsed / operations;
+}
+
+/** Bytes held per byte in use when 1 in 100 of 32 MiB of blocks is not freed: the worst that can happen to slabs. */
+export function survivors(length: number): number {
+  const heap = createHeap();
+  const random = generator();
+  const blocks = Array.from({ length: Math.floor((32 << 20) / length) }, () => must(heap.allocate(length)));
+  for (const block of blocks) if (random() % 100 !== 0) heap.free(block);
+  heap.trim();
+  const { bytesHeld, bytesInUse } = heap.stats();
+  return bytesHeld / bytesInUse;
+}
+
+export type Transfer = "write" | "read" | "copy" | "fill";
+
+/** Nanoseconds per transfer of `bytes`, over shared memory; `skew`: how many bytes its two sides are misaligned. */
+export function transfer(memory: GuestMemory, kind: Transfer, bytes: number, skew: number, operations: number): number {
+  const host = new Uint8Array(bytes);
+  const address = guestAddress(4096 + skew);
+  const other = guestAddress(1 << 21);
+  const start = process.hrtime.bigint();
+  if (kind === "write") for (let i = 0; i < operations; i++) memory.write(address, host);
+  else if (kind === "read") for (let i = 0; i < operations; i++) memory.read(address, host);
+  else if (kind === "copy") for (let i = 0; i < operations; i++) memory.copy(other, address, bytes);
+  else for (let i = 0; i < operations; i++) memory.fill(address, bytes, i & 0xff);
+  return Number(process.hrtime.bigint() - start) / operations;
+}
+
+export function createSharedMemory(): GuestMemory {
+  return GuestMemory.allocate({ size: 4 << 20, sharing: "shared" });
+}
+
 export interface MixedRun {
   readonly nanoseconds: number;
   /** Bytes held per byte in use at the end. */
@@ -62,14 +104,19 @@ export function mixed(heap: Heap, operations: number): MixedRun {
 /** The peer makes the same plan from the same seed. */
 const plan = makePlan();
 
-function makePlan(): { readonly slots: Int32Array; readonly lengths: Int32Array } {
+/** xorshift32. */
+function generator(): () => number {
   let state = 1;
-  const random = (): number => {
+  return () => {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
     return state >>> 0;
   };
+}
+
+function makePlan(): { readonly slots: Int32Array; readonly lengths: Int32Array } {
+  const random = generator();
   const slots = new Int32Array(PLANS);
   const lengths = new Int32Array(PLANS);
   for (let i = 0; i < PLANS; i++) {

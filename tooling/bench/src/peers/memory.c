@@ -5,6 +5,8 @@
  *     batches LENGTH OPERATIONS    the same, 1000 blocks, then all back in the order they came
  *     mixed OPERATIONS             the same, replacing 2000 blocks of random lengths at random
  *     held OPERATIONS              bytes held per byte in use after so many replacements
+ *     survivors LENGTH             bytes held per byte in use when 1 in 100 of 32 MiB of blocks is not freed
+ *     copy BYTES OPERATIONS        nanoseconds per memcpy;  fill BYTES OPERATIONS: per memset
  */
 #include <malloc.h>
 #include <stdint.h>
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BATCH = 1000, LIVE = 2000, PLANS = 1 << 16 };
 
@@ -91,7 +94,50 @@ static double mixed(uint32_t operations, double *held) {
   return elapsed / operations;
 }
 
+static double resident_bytes(void) {
+  unsigned long total, resident;
+  FILE *file = fopen("/proc/self/statm", "r");
+  if (file == NULL || fscanf(file, "%lu %lu", &total, &resident) != 2) fail("no /proc/self/statm");
+  fclose(file);
+  return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+static double survivors(size_t length) {
+  size_t count = (32u << 20) / length;
+  char **blocks = calloc(count, sizeof *blocks);
+  memset(blocks, 1, count * sizeof *blocks);
+  malloc_trim(0);
+  double before = resident_bytes(), in_use = 0;
+  for (size_t i = 0; i < count; i++) memset(blocks[i] = take(length), 1, length);
+  for (size_t i = 0; i < count; i++) {
+    if (next_random() % 100 == 0) {
+      in_use += (double)length;
+    } else {
+      free(blocks[i]);
+      blocks[i] = NULL;
+    }
+  }
+  malloc_trim(0);
+  double held = resident_bytes() - before;
+  for (size_t i = 0; i < count; i++) free(blocks[i]);
+  free(blocks);
+  return held / in_use;
+}
+
+static char from[1 << 20], to[1 << 20];
+
+static double copy(size_t bytes, uint32_t operations, int fill) {
+  double start = nanoseconds();
+  for (uint32_t i = 0; i < operations; i++) {
+    if (fill) memset(to, (int)i, bytes);
+    else memcpy(to, from, bytes);
+    __asm__ volatile("" : : "r"(to), "r"(from) : "memory");
+  }
+  return (nanoseconds() - start) / operations;
+}
+
 int main(void) {
+  memset(from, 1, sizeof from);
   char line[128];
   uint32_t length, operations;
   make_plan();
@@ -106,6 +152,12 @@ int main(void) {
     } else if (sscanf(line, "held %u", &operations) == 1) {
       mixed(operations, &held);
       figure = held;
+    } else if (sscanf(line, "survivors %u", &length) == 1) {
+      figure = survivors(length);
+    } else if (sscanf(line, "copy %u %u", &length, &operations) == 2) {
+      figure = copy(length, operations, 0);
+    } else if (sscanf(line, "fill %u %u", &length, &operations) == 2) {
+      figure = copy(length, operations, 1);
     } else {
       fail("what shall be measured?");
     }
