@@ -43,6 +43,7 @@ export async function runHostProgram(calls: HostCalls, program: HostProgram): Pr
   const { module: url, export: name = "main", args } = program;
   const module: unknown = await import(url.href);
   const main: unknown = typeof module === "object" && module !== null ? Reflect.get(module, name) : undefined;
-  if (typeof main === "function") return (main as HostMain)(calls, args);
+  // Copied here, not on the way to the supervisor: what cannot be copied is this program's fault, not the thread's.
+  if (typeof main === "function") return structuredClone(await (main as HostMain)(calls, args));
   throw new SystemError(Errno.ENOENT, "exec", `${url.href} exports no function ${name}(host, args)`);
 }

@@ -119,12 +119,8 @@ export class VhostUserHardware implements Hardware {
   async runHost(program: HostProgram): Promise<unknown> {
     const device = this.#network?.device;
     if (device === undefined) throw new Error("the vsock device is another process: connect to its Unix socket");
-    return structuredClone(
-      await runHostProgram(
-        hostCalls(device, this.#guest.core.clock, () => this.#loop.idle.stats),
-        program,
-      ),
-    );
+    const calls = hostCalls(device, this.#guest.core.clock, () => this.#loop.idle.stats);
+    return runHostProgram(calls, program);
   }
 
   get hostSocket(): string | undefined {
