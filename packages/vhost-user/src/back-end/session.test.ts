@@ -1,4 +1,5 @@
 /** Front-ends that mean no good: the session ends or goes on, this process lives and never waits. */
+import { constants } from "node:buffer";
 import { Feature, featureBit } from "@toril/virtio";
 import { EchoDevice } from "@toril/virtio/testing";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -94,6 +95,17 @@ test("regression: a kick that blocks, and whose count is always taken by somebod
   libc().ring(full);
   libc().close(blocking);
   libc().close(full);
+});
+
+test("regression: a region of 5 GiB ended the process on Node 20, which has no views of more than 4", async () => {
+  await handshake();
+  const size = 5 * 2 ** 30;
+  const fd = libc().createMemfd("large", size);
+  const table = [{ guestAddress: 0n, size: BigInt(size), userAddress: 2n ** 32n, mmapOffset: 0n }];
+  const outcome = await frontEnd.tell(Request.SetMemTable, memoryTable(table), [fd]);
+  expect(outcome).toBe(size > constants.MAX_LENGTH ? "refused" : "done");
+  expect(await frontEnd.askNumber(Request.GetFeatures)).toBeGreaterThan(0n);
+  libc().close(fd);
 });
 
 test("closing twice ends the session once; requests after that end at the front-end", async () => {

@@ -4,6 +4,7 @@
  * pages in the place of the shared ones, which gives the memory back and cuts the peer off, and leaves the addresses valid.
  * They are unmapped when the last view has been collected.
  */
+import { constants } from "node:buffer";
 import { libc, MapFlag } from "./libc.ts";
 
 const { Shared, Private, Fixed, Anonymous, NoReserve } = MapFlag;
@@ -21,8 +22,14 @@ export class Mapping {
   /** Held until `close`: while the mapping is in use its range must not be collected. */
   #buffer: ArrayBuffer | undefined;
 
-  /** Maps `size` bytes of `fd` from `offset` on. Does not keep `fd`. @throws LibcError */
+  /**
+   * Maps `size` bytes of `fd` from `offset` on. Does not keep `fd`.
+   * @throws LibcError; RangeError for more than this Node has views for (20: 4 GiB), which would end the process
+   */
   constructor(fd: number, size: number, offset = 0) {
+    if (size > constants.MAX_LENGTH) {
+      throw new RangeError(`a mapping of ${size} bytes: this Node has views of ${constants.MAX_LENGTH} bytes at most`);
+    }
     this.pointer = libc().map(null, size, Shared, fd, offset);
     this.size = size;
     const buffer = libc().view(this.pointer, size);
