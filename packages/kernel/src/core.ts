@@ -61,6 +61,8 @@ export interface CoreStats {
   readonly turns: number;
   readonly busyTurns: number;
   readonly timersFired: number;
+  /** Timers that are set. */
+  readonly timers: number;
   readonly threadsStarted: number;
   readonly threadsFailed: number;
   readonly threads: number;
@@ -127,11 +129,17 @@ export class Core<System = PlainSystem> {
       turns: this.#turns,
       busyTurns: this.#busyTurns,
       timersFired: this.#timers.fired,
+      timers: this.#timers.pending,
       threadsStarted: this.#nextThread - 1,
       threadsFailed: this.#failed,
       threads: this.#threads.size,
       devices: this.#devices.list,
     };
+  }
+
+  /** Whether there are threads that have not ended: a device's core has none. */
+  get hasThreads(): boolean {
+    return this.#threads.size > 0;
   }
 
   /** The threads that have not ended. */
