@@ -71,9 +71,7 @@ export class ChainReader {
     const length = table[at | 2] ?? 0;
     const link = table[at | 3] ?? 0;
     if ((link & DESCRIPTOR_GOES_ON) !== 0 || high !== 0 || !this.#regions.holds(low, length)) return false;
-    chain.set(0, low, length);
-    if ((link & DESCRIPTOR_WRITE) === 0) chain.finish(head, 1, 1, length, 0);
-    else chain.finish(head, 1, 0, 0, length);
+    chain.setSingle(head, low, length, (link & DESCRIPTOR_WRITE) === 0 ? 1 : 0);
     return true;
   }
 

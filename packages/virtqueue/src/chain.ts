@@ -39,6 +39,17 @@ export class SplitChain implements Chain {
     this.#lengths[i] = length;
   }
 
+  /** For the chain reader: the chain has one segment, which has been checked. */
+  setSingle(head: number, address: number, length: number, readableCount: 0 | 1): void {
+    this.#addresses[0] = address;
+    this.#lengths[0] = length;
+    this.head = head;
+    this.count = 1;
+    this.readableCount = readableCount;
+    this.readableBytes = readableCount === 0 ? 0 : length;
+    this.writableBytes = readableCount === 0 ? length : 0;
+  }
+
   /** For the chain reader: the segments are all there. */
   finish(head: number, count: number, readableCount: number, readableBytes: number, writableBytes: number): void {
     this.head = head;

@@ -106,15 +106,11 @@ export class SplitDeviceQueue implements DeviceQueue {
     const filled = chain === this.#lastChain ? this.#lastChain : this.#own(chain);
     const index = this.#nextAvailable;
     if (index === this.#seenAvailable && !this.#look()) return false;
-    const head = this.#availableEntries[index & this.#slotMask] ?? 0;
-    if (head >= this.size) return this.#refuseHead(head);
-    const heads = this.#heads;
-    if ((heads[head] ?? 0) >= 0) return this.#refuseRepeatedHead(head);
-    if (!this.#reader.readSingle(head, filled)) {
-      const problem = this.#reader.read(head, filled);
-      if (problem !== undefined) return this.#break(problem);
-    }
-    heads[head] = Math.min(filled.writableBytes, MAX_LENGTH);
+    const head = this.#availableEntries[index & this.#slotMask] as number;
+    // A head that is out of range is undefined here, which is not below 0 either.
+    if (!((this.#heads[head] as number) < 0)) return this.#refuseHead(head);
+    if (!this.#reader.readSingle(head, filled) && !this.#readAny(head, filled)) return false;
+    this.#heads[head] = Math.min(filled.writableBytes, MAX_LENGTH);
     this.#nextAvailable = (index + 1) & INDEX_MASK;
     return true;
   }
@@ -160,12 +156,14 @@ export class SplitDeviceQueue implements DeviceQueue {
     if (waiting === 0) return false;
     // Each chain has at least one descriptor, so all chains that the driver has not seen back are at most `size`.
     const room = this.size - indexDistance(this.#publishedUsed, this.#nextAvailable);
-    if (waiting > room) {
-      const message = `avail.idx went from ${this.#nextAvailable} to ${index}, but only ${room} chains can be new`;
-      return this.#break(violation("avail-index-jump", "2.7.6.1", message));
-    }
+    if (waiting > room) return this.#refuseIndex(index, room);
     this.#seenAvailable = index;
     return true;
+  }
+
+  #readAny(head: number, chain: SplitChain): boolean {
+    const problem = this.#reader.read(head, chain);
+    return problem === undefined || this.#break(problem);
   }
 
   #own(chain: Chain): SplitChain {
@@ -182,7 +180,15 @@ export class SplitDeviceQueue implements DeviceQueue {
     return false;
   }
 
+  // What is rare stands apart: the engine inlines a function only while it is small.
+
+  #refuseIndex(index: number, room: number): false {
+    const message = `avail.idx went from ${this.#nextAvailable} to ${index}, but only ${room} chains can be new`;
+    return this.#break(violation("avail-index-jump", "2.7.6.1", message));
+  }
+
   #refuseHead(head: number): false {
+    if (head < this.size) return this.#refuseRepeatedHead(head);
     const message = `available entry ${this.#nextAvailable} names descriptor ${head} of a table of ${this.size}`;
     return this.#break(violation("head-out-of-range", "2.7.6", message));
   }
