@@ -1,5 +1,5 @@
 /** `--json`: the outcome as one document. Times in microseconds; counters are sums over `messages` unless they say otherwise. */
-import type { Cell, MachineCell, Outcome, PeerCell } from "./runner.ts";
+import type { Cell, MachineCell, Outcome, PeerCell } from "./outcome.ts";
 import type { Spread } from "./statistics.ts";
 import { copiedPerMessage, countedOver, isMachine, type Summary, stagesPerMessage, summarize } from "./summary.ts";
 

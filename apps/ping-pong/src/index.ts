@@ -8,6 +8,7 @@ export { PRESET_NAMES, type PresetName } from "./conditions.ts";
 export { jsonDocument } from "./document.ts";
 export type { Mode } from "./job.ts";
 export { MACHINES, MAX_SIZE, type Modules, type PingPongOptions, SIZES, TX_PATHS, type Watcher } from "./options.ts";
-export { type Outcome, runPingPong } from "./runner.ts";
+export type { Outcome } from "./outcome.ts";
+export { runPingPong } from "./runner.ts";
 export { formatTable } from "./table.ts";
 export { reportPage } from "./report/page.ts";

@@ -1,6 +1,6 @@
 /** Cells as figures: medians of the rounds with their spread, counts per message. */
 import type { Copies, Counted } from "./measures.ts";
-import type { Cell, MachineCell, Rounds } from "./runner.ts";
+import type { Cell, MachineCell, Rounds } from "./outcome.ts";
 import { type Spread, spread } from "./statistics.ts";
 
 export interface Summary {

@@ -1,8 +1,8 @@
 /** The outcome for people at a terminal. */
 
 import type { Mode } from "./job.ts";
+import type { Cell, MachineCell, Outcome, Rounds } from "./outcome.ts";
 import { ratios } from "./ratios.ts";
-import type { Cell, MachineCell, Outcome, Rounds } from "./runner.ts";
 import { copiedPerMessage, countedOver, isMachine, nameOf, summarize } from "./summary.ts";
 import { formatNumber, formatSize } from "./units.ts";
 
@@ -15,7 +15,7 @@ export function formatTable(outcome: Outcome): string {
     `Preset ${outcome.preset}: ${conditions.description}. Medians of ${outcome.rounds} interleaved rounds; "read": the receiver reads the payload.`,
     ...partial,
     ...modes.flatMap((mode) => [...matrix(cells, mode), ...details(cells.filter(isMachine), mode)]),
-    ...ratioLines(cells),
+    ...ratioLines(outcome),
     ...missing.map(({ name, reason }) => `Missing: ${name}: ${reason}`),
     `${(outcome.elapsedMs / 1000).toFixed(0)} s in all.`,
     "",
@@ -76,8 +76,8 @@ function detail(cell: MachineCell): string[][] {
   ];
 }
 
-function ratioLines(cells: readonly Cell[]): string[] {
-  const rows = ratios(cells).map(({ what, ratio, target, reached }) => [
+function ratioLines({ cells, preset }: Outcome): string[] {
+  const rows = ratios(cells, preset).map(({ what, ratio, target, reached }) => [
     what,
     `${ratio.toFixed(2)}×`,
     target,

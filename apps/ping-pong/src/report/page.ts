@@ -1,7 +1,7 @@
 /** `--report`: the outcome as one page that needs nothing else: plots, what was counted, and how it was measured. */
 import type { Mode } from "../job.ts";
+import type { Cell, MachineCell, Outcome } from "../outcome.ts";
 import { ratios } from "../ratios.ts";
-import type { Cell, MachineCell, Outcome } from "../runner.ts";
 import type { Stages } from "../stages.ts";
 import { copiedPerMessage, countedOver, isMachine, nameOf, stagesPerMessage, summarize } from "../summary.ts";
 import { formatNumber, formatSize } from "../units.ts";
@@ -50,7 +50,7 @@ export function reportPage(outcome: Outcome): string {
     ...(modes.includes("bulk") ? throughput(cells, machines) : []),
     ...stageCharts(cells.filter(isMachine)),
     ...copyCharts(cells.filter(isMachine), modes),
-    ratioTable(cells),
+    ratioTable(outcome),
     ...modes.map((mode) => dataTable(cells, mode)),
     missing.length === 0
       ? ""
@@ -184,8 +184,8 @@ function copyBar(cell: MachineCell): Bar {
   };
 }
 
-function ratioTable(cells: readonly Cell[]): string {
-  const rows = ratios(cells).map(({ what, ratio, target, reached }) => [
+function ratioTable({ cells, preset }: Outcome): string {
+  const rows = ratios(cells, preset).map(({ what, ratio, target, reached }) => [
     cellOf(what),
     cellOf(`${formatNumber(ratio)}×`),
     cellOf(target),

@@ -4,8 +4,8 @@ import type { TxPath } from "@toril/vsock";
 import { PRESETS } from "../conditions.ts";
 import type { Mode } from "../job.ts";
 import type { Counted, RunFigures } from "../measures.ts";
+import type { MachineCell, Outcome, PeerCell, Rounds } from "../outcome.ts";
 import type { PeerName } from "../peers/peer.ts";
-import type { MachineCell, Outcome, PeerCell, Rounds } from "../runner.ts";
 
 /** @param p50 microseconds; of each round */
 export function rounds(p50: readonly number[], mbPerS: number, counted?: Counted): Rounds {
