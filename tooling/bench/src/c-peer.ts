@@ -1,25 +1,22 @@
-/** Peers in C: compiled with gcc -O2 when they are wanted, and kept by the hash of their sources. */
-import { execFileSync, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
-import { join } from "node:path";
+/** Peers in C that answer questions: one line in, one figure out. */
+import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { compile } from "./peers/compile.ts";
 
-const FLAGS = ["-O2", "-pthread"];
-const peers = fileURLToPath(new URL("peers/", import.meta.url));
-const cache = fileURLToPath(new URL("../node_modules/.cache/peers/", import.meta.url));
-
-/** A program that answers each line with a figure. */
 export interface CPeer {
   ask(line: string): Promise<number>;
   stop(): void;
 }
 
-/** Compiles and starts a peer of `sources` in peers/; `undefined` where gcc is absent. */
-export function startCPeer(name: string, sources: readonly string[]): CPeer | undefined {
-  const program = compile(name, sources);
-  if (program === undefined) return undefined;
+/** Starts the peer that `compile` makes of these files; `undefined`, with the reason on stderr, where it cannot. */
+export function startCPeer(name: string, ...more: readonly string[]): CPeer | undefined {
+  let program: string;
+  try {
+    program = compile(name, ...more);
+  } catch (error) {
+    console.error(`the C peer is absent: ${error instanceof Error ? error.message : error}`);
+    return undefined;
+  }
   const child = spawn(program, { stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
@@ -31,22 +28,4 @@ export function startCPeer(name: string, sources: readonly string[]): CPeer | un
     },
     stop: () => void child.stdin.end(),
   };
-}
-
-function compile(name: string, sources: readonly string[]): string | undefined {
-  const hash = createHash("sha256").update(FLAGS.join(" "));
-  for (const source of sources) hash.update(readFileSync(join(peers, source)));
-  const program = join(cache, `${name}-${hash.digest("hex").slice(0, 16)}`);
-  if (existsSync(program)) return program;
-  mkdirSync(cache, { recursive: true });
-  const fresh = `${program}.${process.pid}`;
-  const files = sources.filter((source) => source.endsWith(".c")).map((source) => join(peers, source));
-  try {
-    execFileSync("gcc", [...FLAGS, ...files, "-o", fresh], { stdio: ["ignore", "ignore", "inherit"] });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-  renameSync(fresh, program);
-  return program;
 }

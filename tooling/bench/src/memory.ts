@@ -40,7 +40,7 @@ const { values: options } = parseArgs({
   },
 });
 
-const peer = startCPeer("memory", ["memory.c"]);
+const peer = startCPeer("memory");
 const heap = createHeap();
 const sharedMemory = createSharedMemory();
 

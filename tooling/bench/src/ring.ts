@@ -33,7 +33,7 @@ const loads: readonly SingleLoad[] = [
 ];
 const depths = [16, 128, 256];
 
-const peer = startCPeer("ring", ["ring.h", "ring.c", "ring-bench.c"]);
+const peer = startCPeer("ring-bench", "ring.c", "ring.h");
 const memory = createMemory();
 const runs = loads.map((load) => ({ load, run: singleThread(memory, load) }));
 const threadMemory = createMemory();

@@ -6,23 +6,25 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const FLAGS = ["-O2", "-Wall"];
+const FLAGS = ["-O2", "-Wall", "-pthread"];
 
 /**
- * The program made of `NAME.c` in this folder.
+ * The program made of `NAME.c` in this folder, and of `more` files there (headers among them).
  * @throws Error with the reason why there is none, in one line
  */
-export function compile(name: string): string {
-  const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
+export function compile(name: string, ...more: readonly string[]): string {
+  const files = [`${name}.c`, ...more].map((file) => fileURLToPath(new URL(file, import.meta.url)));
   const compiler = gcc(["--version"]);
-  const digest = createHash("sha256").update(compiler).update(FLAGS.join()).update(readFileSync(source)).digest("hex");
+  const hash = createHash("sha256").update(compiler).update(FLAGS.join());
+  for (const file of files) hash.update(readFileSync(file));
+  const digest = hash.digest("hex");
   const folder = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "toril", "bench");
   const program = join(folder, `${name}-${digest.slice(0, 16)}`);
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });
   // Two runs at a time may both make it: each under a name of its own.
   const fresh = `${program}.${process.pid}`;
-  gcc([...FLAGS, "-o", fresh, source]);
+  gcc([...FLAGS, "-o", fresh, ...files.filter((file) => file.endsWith(".c"))]);
   renameSync(fresh, program);
   return program;
 }

@@ -1,4 +1,4 @@
-/* See ring.h. Compiled by ring-peer.ts with gcc -O2, apart from the program that calls it. */
+/* See ring.h. Compiled with gcc -O2, apart from the program that calls it. */
 #include "ring.h"
 #include <stdatomic.h>
 #include <stdio.h>
