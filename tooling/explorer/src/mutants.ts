@@ -6,9 +6,11 @@ import type { SourceChange } from "./load.ts";
 import type { MemoryModel } from "./machine.ts";
 import type { Program } from "./program.ts";
 import { type CoresFaults, coresProgram } from "./programs/cores.ts";
+import { dedicatedProgram } from "./programs/dedicated.ts";
+import { remoteFreesProgram } from "./programs/remote-frees.ts";
 import { type LoopFaults, ringProgram } from "./programs/ring.ts";
 import type { PlainStoreFault } from "./run.ts";
-import { ringChanges, wakeWordChanges } from "./source-mutants.ts";
+import { dedicatedChanges, remoteFreeChanges, ringChanges, wakeWordChanges } from "./source-mutants.ts";
 
 export interface Mutant {
   readonly name: string;
@@ -42,6 +44,8 @@ const ring = (eventIdx: boolean, faults: LoopFaults = {}, chains = 2): Program =
 const cores = (chains: number, faults: CoresFaults = {}): Program =>
   coresProgram({ chains, eventIdx: true, startIndex: 65_535 }, faults);
 
+const dedicated = dedicatedProgram({ chains: 1, eventIdx: true, startIndex: 65_535 });
+const remoteFrees = remoteFreesProgram(2);
 const eventIdx = ring(true);
 const flags = ring(false);
 
@@ -83,6 +87,13 @@ export const mutants: readonly Mutant[] = [
   ...barriers,
   ...loops,
   ...wakeWordChanges.map((change) => ({ ...change, program: cores(1), foundBy: ALL, reason: SLEEPS })),
+  ...dedicatedChanges.map((change) => ({ ...change, program: dedicated, foundBy: ALL, reason: SLEEPS })),
+  ...remoteFreeChanges.map((change) => ({
+    ...change,
+    program: remoteFrees,
+    foundBy: ALL,
+    reason: /came back|no block of the heap/,
+  })),
   ...ringChanges.map(({ on, foundBy = ALL, ...change }) => ({
     ...change,
     program: on === "EVENT_IDX" ? eventIdx : flags,

@@ -176,3 +176,63 @@ export const ringChanges: readonly ChangedRing[] = [
     ],
   },
 ];
+
+/** Found by the dedicated machine's register page and wake words. */
+export const dedicatedChanges: readonly ChangedSource[] = [
+  {
+    name: "the driver's transport sets the notification's bit and rings nobody",
+    changes: [
+      {
+        file: "packages/machine/src/dedicated/register-transport.ts",
+        text: "Register.NOTIFICATIONS, 1 << queueIndex);\n    this.#bell.ring();\n",
+        replacement: "Register.NOTIFICATIONS, 1 << queueIndex);\n",
+      },
+    ],
+  },
+  {
+    name: "the device's server sets the interrupt's bit and rings nobody",
+    changes: [
+      {
+        file: "packages/machine/src/dedicated/register-server.ts",
+        text: "      driverBell.ring();\n",
+        replacement: "",
+      },
+    ],
+  },
+];
+
+/** Found by a heap whose blocks two other cores give back. */
+export const remoteFreeChanges: readonly ChangedSource[] = [
+  {
+    name: "a remote free stores the head of the list instead of exchanging it",
+    changes: [
+      {
+        file: "packages/memory/src/allocator/remote-heap.ts",
+        text: "      const seen = Atomics.compareExchange(u32, this.#head, head, link);\n",
+        replacement: "      const seen = head;\n      Atomics.store(u32, this.#head, link);\n",
+      },
+    ],
+  },
+  {
+    name: "the owner takes the list of remote frees by a load and a store",
+    changes: [
+      {
+        file: "packages/memory/src/allocator/incoming-frees.ts",
+        text: "    let link = Atomics.exchange(u32, this.#head, END_OF_LIST);\n",
+        replacement:
+          "    let link = Atomics.load(u32, this.#head);\n    Atomics.store(u32, this.#head, END_OF_LIST);\n",
+      },
+    ],
+  },
+  {
+    name: "a block that another core frees is linked after it is in the list",
+    changes: [
+      {
+        file: "packages/memory/src/allocator/remote-heap.ts",
+        text: "      Atomics.store(u32, block, head);\n      const seen = Atomics.compareExchange(u32, this.#head, head, link);\n",
+        replacement:
+          "      const seen = Atomics.compareExchange(u32, this.#head, head, link);\n      if (seen === head) Atomics.store(u32, block, head);\n",
+      },
+    ],
+  },
+];

@@ -2,6 +2,8 @@
 import type { MemoryModel } from "./machine.ts";
 import type { Program } from "./program.ts";
 import { coresProgram } from "./programs/cores.ts";
+import { dedicatedProgram } from "./programs/dedicated.ts";
+import { remoteFreesProgram } from "./programs/remote-frees.ts";
 import { type RingOptions, ringProgram } from "./programs/ring.ts";
 
 export interface Case {
@@ -34,6 +36,11 @@ const cores = (models: readonly MemoryModel[], chains: number, eventIdx: boolean
   models,
 });
 
+const dedicated = (models: readonly MemoryModel[], chains: number, eventIdx: boolean): Case => ({
+  program: dedicatedProgram({ chains, eventIdx, startIndex: 65_535 }),
+  models,
+});
+
 /** A few seconds in all. */
 export const short: readonly Case[] = [
   ring(ALL, {}),
@@ -50,6 +57,10 @@ export const short: readonly Case[] = [
   cores(ALL, 1, true),
   cores(ALL, 1, false),
   cores(["tso"], 2, true),
+  dedicated(["tso", "race-free"], 1, true),
+  dedicated(["tso"], 1, false),
+  { program: remoteFreesProgram(1), models: ALL },
+  { program: remoteFreesProgram(2), models: ALL },
 ];
 
 /** Minutes, and some gigabytes of memory. */
@@ -63,5 +74,7 @@ export const long: readonly Case[] = [
     ring(["tso"], { chains: 3, eventIdx, shape: "indirect" }),
     ring(["tso"], { chains: 4, eventIdx, size: 4, batch: 2, shape: "in", completes: "last first" }),
     cores(ALL, 2, eventIdx),
+    dedicated(["tso"], 2, eventIdx),
   ]),
+  { program: remoteFreesProgram(3), models: ["tso"] },
 ];

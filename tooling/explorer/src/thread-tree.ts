@@ -4,7 +4,7 @@
  * its start with the values on the way to a leaf; at the first access behind them, a thrown `Pause` ends the run. Each
  * node is made once, however many interleavings pass through it.
  */
-import { type Access, type AccessPort, readBytes, writeBytes } from "./access.ts";
+import { type Access, type AccessPort, modified, readBytes, writeBytes } from "./access.ts";
 import type { ThreadProgram, World } from "./program.ts";
 import type { StandIns } from "./stand-ins.ts";
 
@@ -138,9 +138,10 @@ function directly(image: Uint8Array): AccessPort {
     perform: (access) => {
       const { at, size } = access;
       if (access.kind === "load") return readBytes(image, at, size);
-      if (access.kind !== "store") throw new Error(`${access.kind} before the threads run`);
-      writeBytes(image, at, size, access.value);
-      return 0;
+      if (access.kind !== "store" && access.kind !== "modify") throw new Error(`${access.kind} before the threads run`);
+      const old = readBytes(image, at, size);
+      writeBytes(image, at, size, access.kind === "store" ? access.value : modified(access, old));
+      return old;
     },
   };
 }

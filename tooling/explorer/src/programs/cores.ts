@@ -1,10 +1,11 @@
 /**
  * Two cores with the kernel's own `Core` and `WakeWord`: a driver is dedicated to one, a device to the other, and each
- * rings the other core's wake word. Their loop is that of an exclusive core (exclusive-loop.ts), without its promises:
- * turn; when nothing was done, arm; when arming finds nothing, wait from the count that was read before the turn.
+ * rings the other core's wake word, as the ends of a bus channel do.
  */
 import type { WakeWord } from "@toril/kernel";
+import type { Pollable } from "@toril/virtio/platform";
 import { expectThat, type Program, type World } from "../program.ts";
+import { type LoopFault, runCore } from "./core-loop.ts";
 import { type Area, ringNames } from "./names.ts";
 
 export interface CoresOptions {
@@ -31,11 +32,6 @@ const AREAS: readonly Area[] = [
   [ADDRESSES.deviceBell, () => "the device core's rings"],
   [ADDRESSES.deviceBell + 4, () => "the device core's waiters"],
 ];
-
-interface Pollable {
-  poll(): boolean;
-  arm(): boolean;
-}
 
 export function coresProgram({ chains, eventIdx, startIndex }: CoresOptions, faults: CoresFaults = {}): Program {
   const driver = (world: World): (() => void) => {
@@ -67,11 +63,12 @@ export function coresProgram({ chains, eventIdx, startIndex }: CoresOptions, fau
       },
       arm: () => queue.armUsedNotifications(),
     };
-    const fault = faultOf(faults, "driver core");
-    return coreLoop(world, ADDRESSES.driverBell, pollable, fault, () => {
+    const finished = (): boolean => {
       expectThat(queue.violation === undefined, `the driver sees a violation: ${queue.violation?.message}`);
       return done === chains;
-    });
+    };
+    const bell = bellAt(world, ADDRESSES.driverBell);
+    return runCore(world, bell, pollable, finished, faultOf(faults, "driver core"));
   };
 
   const device = (world: World): (() => void) => {
@@ -96,12 +93,13 @@ export function coresProgram({ chains, eventIdx, startIndex }: CoresOptions, fau
       },
       arm: () => queue.armAvailableNotifications(),
     };
-    const fault = faultOf(faults, "device core");
-    return coreLoop(world, ADDRESSES.deviceBell, pollable, fault, () => {
+    const finished = (): boolean => {
       expectThat(problem === "", problem);
       expectThat(queue.violation === undefined, `the device sees a violation: ${queue.violation?.message}`);
       return done === chains;
-    });
+    };
+    const bell = bellAt(world, ADDRESSES.deviceBell);
+    return runCore(world, bell, pollable, finished, faultOf(faults, "device core"));
   };
 
   return {
@@ -115,32 +113,9 @@ export function coresProgram({ chains, eventIdx, startIndex }: CoresOptions, fau
   };
 }
 
-type Fault = keyof CoresFaults | "none";
-
-function faultOf(faults: CoresFaults, core: "driver core" | "device core"): Fault {
-  if (faults.readsCountLate === core) return "readsCountLate";
-  return faults.forgetsToArm === core ? "forgetsToArm" : "none";
-}
-
-function coreLoop(
-  world: World,
-  bellAddress: number,
-  pollable: Pollable,
-  fault: Fault,
-  finished: () => boolean,
-): () => void {
-  const bell = bellAt(world, bellAddress);
-  const core = new world.code.Core<undefined>({ id: 0, now: () => 0, bell, system: () => undefined });
-  return () => {
-    core.dedicate(pollable, "the device");
-    for (;;) {
-      const worked = core.turn();
-      if (finished()) return;
-      if (worked) continue;
-      if (fault !== "forgetsToArm" && core.arm()) continue;
-      bell.wait(fault === "readsCountLate" ? bell.read() : core.seen);
-    }
-  };
+function faultOf(faults: CoresFaults, core: "driver core" | "device core"): LoopFault {
+  if (faults.readsCountLate === core) return "reads the count late";
+  return faults.forgetsToArm === core ? "forgets to arm" : "none";
 }
 
 function bellAt({ code, words }: World, address: number): WakeWord {
