@@ -66,7 +66,7 @@ export const creditMutants: readonly Mutant[] = [
     ...CREDIT,
     what: "no update is due at half a window",
     why: "all that is left is what goes along with data, and one-way streams have none",
-    text: "if (unreported >= half) return true;",
+    text: 'if (unreported >= (credit.updates === "half-window" ? half : credit.bufAlloc)) return true;',
     replacement: "",
   },
   {
