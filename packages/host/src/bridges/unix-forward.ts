@@ -15,8 +15,8 @@ import { readOkLine } from "./connect-line.ts";
 import { type CloseOptions, Connections, listening, reset, stopped } from "./connections.ts";
 
 export interface UnixForwardOptions {
-  /** The device's Unix socket; asked for each connection, where it may move. */
-  readonly path: string | (() => string);
+  /** The device's Unix socket; asked for each connection, where it may move, or (`undefined`) not be there now. */
+  readonly path: string | (() => string | undefined);
   /** Where to listen: 127.0.0.1 unless told, port 0 takes a free one. */
   readonly listen: { readonly host?: string; readonly port: number };
   readonly guestPort: number;
@@ -98,17 +98,21 @@ export class UnixForward {
 
   #accept(client: Socket): void {
     this.#clients.add(client);
-    const link = new Link(client, this.#options, this.stats);
+    const { guestPort } = this.#options;
+    const path = typeof this.#options.path === "string" ? this.#options.path : this.#options.path();
+    if (path === undefined) {
+      this.stats.refused++;
+      this.#log.debug("a connection could not be forwarded", { guestPort, reason: "there is no device now" });
+      // "close" follows errors; without a listener they would end the process.
+      client.on("error", () => {});
+      reset(client);
+      return;
+    }
+    const link = new Link(client, path, this.#options, this.stats);
     link.begin((reason) => {
-      const { guestPort } = this.#options;
-      const path = pathOf(this.#options);
       this.#log.debug("a connection could not be forwarded", { path, guestPort, reason });
     });
   }
-}
-
-function pathOf({ path }: UnixForwardOptions): string {
-  return typeof path === "string" ? path : path();
 }
 
 /** Buffers of connections that have ended: a new one for each would be the garbage collector's main work. */
@@ -135,12 +139,12 @@ class Link {
   /** Runs since the client has ended its direction. */
   #silence: NodeJS.Timeout | undefined;
 
-  constructor(client: Socket, options: UnixForwardOptions, stats: UnixForwardStats) {
+  constructor(client: Socket, path: string, options: UnixForwardOptions, stats: UnixForwardStats) {
     this.#client = client;
     this.#options = options;
     this.#stats = stats;
     this.#guest = connect({
-      path: pathOf(options),
+      path,
       allowHalfOpen: true,
       onread: { buffer: this.#buffer, callback: (length) => this.#fromGuest(length) },
     });

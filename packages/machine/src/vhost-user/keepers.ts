@@ -11,6 +11,8 @@ import type { StatGroup } from "../stats.ts";
 
 export interface Keeper {
   readonly transport: VhostUserTransport;
+  /** The guest has a driver on it. */
+  readonly inUse: boolean;
   /** From now on the device may be replaced: the guest is up. */
   watch(seat: Seat): void;
   stats(): StatGroup;
@@ -34,6 +36,7 @@ export class BackEndKeeper implements Keeper {
   readonly #name: string;
   readonly #log: Log;
   readonly #closed = new AbortController();
+  #seat: Seat | undefined;
   #reconnects = 0;
 
   /** @param name of the device, in messages */
@@ -43,7 +46,12 @@ export class BackEndKeeper implements Keeper {
     this.#log = log;
   }
 
+  get inUse(): boolean {
+    return this.transport.lost === undefined && this.#seat?.failure === undefined;
+  }
+
   watch(seat: Seat): void {
+    this.#seat = seat;
     void everySoOften(this.#closed.signal, () => this.#look(seat));
   }
 
@@ -87,6 +95,7 @@ export class DaemonKeeper<D extends Daemon> implements Keeper {
   readonly transport: VhostUserTransport;
   readonly #supervisor: Supervisor<D>;
   readonly #state: DaemonState;
+  #seat: Seat | undefined;
 
   private constructor(transport: VhostUserTransport, supervisor: Supervisor<D>, state: DaemonState) {
     this.transport = transport;
@@ -128,13 +137,17 @@ export class DaemonKeeper<D extends Daemon> implements Keeper {
     return this.#supervisor.daemon;
   }
 
+  get inUse(): boolean {
+    return this.transport.lost === undefined && this.#seat?.failure === undefined;
+  }
+
   watch(seat: Seat): void {
+    this.#seat = seat;
     this.#state.begin(seat);
     let useless: D | undefined;
     void everySoOften(this.#state.ended, () => {
       const { daemon } = this;
-      const inUse = this.transport.lost === undefined && seat.failure === undefined;
-      if (inUse || this.#state.replacing || !daemon.running) useless = undefined;
+      if (this.inUse || this.#state.replacing || !daemon.running) useless = undefined;
       // Seen twice: it is not about to end by itself.
       else if (useless === daemon) daemon.signal("SIGKILL");
       else useless = daemon;

@@ -141,7 +141,8 @@ class UnixNetwork implements NetworkDevice {
     const path = this.hostSocket;
     if (path === undefined) throw new Error("no port can be forwarded: the vsock back-end's Unix socket is not known");
     const forward = await UnixForward.start({
-      path: () => this.hostSocket ?? path,
+      // Who connects to vhost-device-vsock before the guest is up stops it for ever (docs/interop.md).
+      path: () => (this.#keeper.inUse ? this.hostSocket : undefined),
       listen: host === undefined ? { port } : { host, port },
       guestPort,
       log: this.#settings.log,

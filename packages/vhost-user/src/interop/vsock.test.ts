@@ -2,9 +2,11 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Errno, errnoName } from "@toril/virtio/platform";
 import { HOST_CID, port, type VsockConnection } from "@toril/vsock";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { startVhostDeviceVsock } from "../daemons/vhost-device-vsock.ts";
 import { pattern } from "../testing/file-suite.ts";
 import { needPeer, notePeerLimit, vsockPeer } from "../testing/peers.ts";
 import { GUEST_CID, receiveAll, sendAll, startVsockGuest, type VsockGuest } from "../testing/vsock-guest.ts";
@@ -173,6 +175,35 @@ describe(`vsock over ${peer.title}`, () => {
       notePeerLimit(context, `no half-close: the host's end of stream shuts both directions; ${seen}`);
     }
     expect(["", "still here"]).toContain(answer);
+  });
+
+  test("hosts that connect while the guest comes up", async (context) => {
+    needPeer(peer, context);
+    let stuck: string | undefined;
+    for (let attempt = 0; attempt < 10 && stuck === undefined; attempt++) {
+      const daemon = await startVhostDeviceVsock({ guestCid: 43, command: peer.command });
+      const sockets: Socket[] = [];
+      const call = (): Socket => {
+        const socket = connect({ path: daemon.hostSocketPath });
+        socket.on("error", () => {});
+        socket.write(`CONNECT ${PORT}\n`);
+        sockets.push(socket);
+        return socket;
+      };
+      const calling = setInterval(call, 1);
+      const late = await startVsockGuest(peer.command, {}, daemon);
+      clearInterval(calling);
+      late.driver.listen(PORT, 100);
+      const answered = once(call(), "data").then(() => "OK");
+      if ((await Promise.race([answered, sleep(3_000, "nothing")])) === "nothing") {
+        const seen = `no packet in the guest, and no answer to a new connection within 3 s`;
+        // Its queue thread ends with "IterateQueue" when a host's connection comes between SET_MEM_TABLE and the queues.
+        stuck = `a host that connects while the guest comes up can stop it for good: ${seen}`;
+        notePeerLimit(context, stuck);
+      }
+      for (const socket of sockets) socket.destroy();
+      await late.close();
+    }
   });
 
   test("killed: every connection ends with ENETDOWN, and no memory is lost", async (context) => {

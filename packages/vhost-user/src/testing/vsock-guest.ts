@@ -22,8 +22,13 @@ export interface VsockGuest {
 const MEMORY = 32 * 2 ** 20;
 export const GUEST_CID = 42;
 
-export async function startVsockGuest(command: string, options: Partial<VsockDriverOptions> = {}): Promise<VsockGuest> {
-  const daemon = await startVhostDeviceVsock({ guestCid: GUEST_CID, command });
+/** @param running a daemon that runs already */
+export async function startVsockGuest(
+  command: string,
+  options: Partial<VsockDriverOptions> = {},
+  running?: VsockDaemon,
+): Promise<VsockGuest> {
+  const daemon = running ?? (await startVhostDeviceVsock({ guestCid: GUEST_CID, command }));
   const memory = new MemfdMemory(MEMORY);
   const transport = await connectFrontEnd({ socketPath: daemon.socketPath, memory, deviceType: DeviceType.Vsock });
   const heap = new Heap({ memory: memory.guest, base: guestAddress(0), size: MEMORY });
