@@ -53,9 +53,7 @@ export class ChannelSender {
     this.#memory.write(address, this.#header);
     this.#memory.write(addressAt(address, HEADER_BYTES), bytes);
     // There are as many descriptors as slots, so a free slot means a free descriptor, unless the queue is broken.
-    if (!this.#queue.beginChain(1)) return false;
-    this.#queue.addReadable(address, HEADER_BYTES + bytes.length);
-    this.#queue.endChain(slot);
+    if (!this.#queue.lendReadable(address, HEADER_BYTES + bytes.length, slot)) return false;
     this.stats.messages++;
     this.stats.bytes += bytes.length;
     if (this.#queue.publish()) {

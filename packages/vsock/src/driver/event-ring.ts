@@ -69,9 +69,7 @@ export class EventRing {
   }
 
   #post(buffer: EventBuffer): void {
-    if (!this.#queue.beginChain(1)) return; // broken: nothing more will come
-    this.#queue.addWritable(buffer.address, EVENT_SIZE);
-    this.#queue.endChain(buffer);
-    this.#unpublished++;
+    // No room means that the queue is broken: nothing more will come.
+    if (this.#queue.lendWritable(buffer.address, EVENT_SIZE, buffer)) this.#unpublished++;
   }
 }
