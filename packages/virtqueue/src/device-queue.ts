@@ -106,11 +106,12 @@ export class SplitDeviceQueue implements DeviceQueue {
     const filled = chain === this.#lastChain ? this.#lastChain : this.#own(chain);
     const index = this.#nextAvailable;
     if (index === this.#seenAvailable && !this.#look()) return false;
-    const head = this.#availableEntries[index & this.#slotMask] as number;
-    // A head that is out of range is undefined here, which is not below 0 either.
-    if (!((this.#heads[head] as number) < 0)) return this.#refuseHead(head);
+    const head = this.#availableEntries[index & this.#slotMask] ?? 0;
+    if (head >= this.size) return this.#refuseHead(head);
+    const heads = this.#heads;
+    if ((heads[head] ?? 0) >= 0) return this.#refuseRepeatedHead(head);
     if (!this.#reader.readSingle(head, filled) && !this.#readAny(head, filled)) return false;
-    this.#heads[head] = Math.min(filled.writableBytes, MAX_LENGTH);
+    heads[head] = Math.min(filled.writableBytes, MAX_LENGTH);
     this.#nextAvailable = (index + 1) & INDEX_MASK;
     return true;
   }
@@ -188,7 +189,6 @@ export class SplitDeviceQueue implements DeviceQueue {
   }
 
   #refuseHead(head: number): false {
-    if (head < this.size) return this.#refuseRepeatedHead(head);
     const message = `available entry ${this.#nextAvailable} names descriptor ${head} of a table of ${this.size}`;
     return this.#break(violation("head-out-of-range", "2.7.6", message));
   }
