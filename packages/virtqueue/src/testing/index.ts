@@ -1,5 +1,6 @@
 /** For tests of drivers and devices: a queue pair over fresh memory, and peers that do exactly what a test says. */
 export { createBumpAllocator, createQueuePair, type QueuePair, type QueuePairOptions } from "./queue-pair.ts";
+export { type QueuePairCase, type QueuePairUnderTest, queuePairCompliance } from "./queue-pair-compliance.ts";
 export {
   DESCRIPTOR_INDIRECT,
   DESCRIPTOR_NEXT,
