@@ -8,6 +8,8 @@ import { content, type Site, type SiteFile } from "./files.ts";
 /** How often each thing was done, and what went wrong. */
 export interface Deeds {
   readonly counts: Record<string, number>;
+  /** The longest time that each took, in milliseconds. */
+  readonly slowest: Record<string, number>;
   readonly faults: string[];
 }
 
@@ -23,7 +25,7 @@ interface Target {
 }
 
 export class Clients {
-  readonly deeds: Deeds = { counts: {}, faults: [] };
+  readonly deeds: Deeds = { counts: {}, slowest: {}, faults: [] };
   readonly #target: Target;
   readonly #repertoire: typeof DEEDS;
   #agent = new Agent({ keepAlive: true, maxSockets: SOCKETS });
@@ -55,10 +57,12 @@ export class Clients {
         "nothing",
         sleepABit,
       ];
+      const began = performance.now();
       const limit = new AbortController();
       const timer = setTimeout(() => limit.abort(), PATIENCE_MS);
       try {
         await Promise.race([deed(this.#target, this.#agent), hangs(limit.signal)]);
+        this.deeds.slowest[name] = Math.max(this.deeds.slowest[name] ?? 0, Math.round(performance.now() - began));
         this.deeds.counts[name] = (this.deeds.counts[name] ?? 0) + 1;
       } catch (error) {
         if (this.deeds.faults.length < 50) this.deeds.faults.push(`${name}: ${String(error)}`);

@@ -67,13 +67,13 @@ function complaints({ machine, faults, figures }: Outcome): string[] {
 }
 
 function tell(all: readonly Outcome[]): void {
-  for (const { machine, deeds, rests: count, figures } of all) {
+  for (const { machine, deeds, slowest, rests: count, figures } of all) {
     const sum = Object.values(deeds).reduce((a, b) => a + b, 0);
     console.log(`\n${machine}: ${sum} deeds, ${count} rests`);
     console.log(
       `  ${Object.entries(deeds)
         .sort()
-        .map(([name, times]) => `${name} ${times}`)
+        .map(([name, times]) => `${name} ${times} (≤ ${slowest[name]} ms)`)
         .join(" · ")}`,
     );
     const rows = Object.entries(figures).map(([name, { first, last, rise, grows }]) => [

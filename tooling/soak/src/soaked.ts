@@ -11,6 +11,8 @@ import { RULES, type Sample } from "./measure.ts";
 export interface Outcome {
   readonly machine: string;
   readonly deeds: Readonly<Record<string, number>>;
+  /** Milliseconds of the slowest of each. */
+  readonly slowest: Readonly<Record<string, number>>;
   readonly faults: readonly string[];
   readonly rests: number;
   readonly figures: Readonly<Record<string, Verdict>>;
@@ -23,6 +25,8 @@ const FEWEST_SAMPLES = 3;
 /** How long the last connections may take to end: a close that nobody answers takes 8 s. */
 const REST_MS = 15_000;
 const CLIENTS = 12;
+/** A machine boots, and answers, in less than this. */
+const ANSWER_MS = 60_000;
 /** What must come to nothing by itself before a sample says anything. */
 const STILL_BUSY = [
   "driver connections",
@@ -59,8 +63,17 @@ export async function soak(
     }
     child.send({ kind: "stop" } satisfies Order);
     const { logged } = await mailbox.next("stopped");
-    const { counts, faults } = clients.deeds;
-    return { machine, deeds: counts, faults: [...faults, ...logged], rests: samples.length, figures: figures(samples) };
+    const { counts, slowest, faults } = clients.deeds;
+    return {
+      machine,
+      deeds: counts,
+      slowest,
+      faults: [...faults, ...logged],
+      rests: samples.length,
+      figures: figures(samples),
+    };
+  } catch (error) {
+    return { machine, deeds: {}, slowest: {}, faults: [String(error)], rests: 0, figures: {} };
   } finally {
     child.kill();
     site.remove();
@@ -121,9 +134,14 @@ class Mailbox {
       if (report?.kind === kind) return report as Extract<Report, { kind: K }>;
       if (report !== undefined) throw new Error(`the machine said "${report.kind}" where "${kind}" was due`);
       if (this.#ended !== undefined) throw new Error(this.#ended);
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+      const late = await new Promise<boolean>((resolve) => {
+        const timer = setTimeout(() => resolve(true), ANSWER_MS);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve(false);
+        };
       });
+      if (late) throw new Error(`the machine's process has not said "${kind}" for ${ANSWER_MS / 1_000} s`);
     }
   }
 }
