@@ -1,0 +1,3 @@
+import { shared } from "@toril/tooling-vitest";
+
+export default shared();
