@@ -9,7 +9,7 @@
  * A state is [memory, access log, then per thread: node, asleep (0, or 1 + the address waited on)].
  */
 import { type Access, modified, type NameOf, readBytes, WAIT_NOT_EQUAL, WAIT_WOKEN, writeBytes } from "./access.ts";
-import { type AccessLog, copyOf, emptyLog, forgetKnown, raceOf, record } from "./access-log.ts";
+import { type AccessLog, copyOf, emptyLog, forgetKnown, keyOf, raceOf, record } from "./access-log.ts";
 import { Interned, internedBytes } from "./intern.ts";
 import type { Machine, State, Step, Transition } from "./machine.ts";
 import type { ThreadNode, ThreadTree } from "./thread-tree.ts";
@@ -39,7 +39,7 @@ export class HappensBefore implements Machine {
   readonly initial: State;
   readonly #nameOf: NameOf;
   readonly #memories: Interned<Uint8Array> = internedBytes();
-  readonly #logs = new Interned<AccessLog>((log) => JSON.stringify(log));
+  readonly #logs = new Interned<AccessLog>(keyOf);
 
   constructor(threads: readonly ThreadTree[], image: Uint8Array, nameOf: NameOf) {
     this.threads = threads;

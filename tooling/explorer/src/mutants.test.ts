@@ -8,10 +8,12 @@ const unchanged = await load();
 const threadNames = (mutant: (typeof mutants)[number]): string[] => mutant.program.threads.map(({ name }) => name);
 
 describe.each(mutants.map((mutant) => [mutant.name, mutant] as const))("when %s", (_, mutant) => {
+  let loaded: Promise<Loaded> | undefined;
+
   test.each(mutant.foundBy)("%s finds it, and prints the schedule", { timeout: 120_000 }, async (model) => {
-    const loaded: Loaded = mutant.changes === undefined ? unchanged : await load(mutant.changes);
+    loaded ??= mutant.changes === undefined ? Promise.resolve(unchanged) : load(mutant.changes);
     const { plainStore, program } = mutant;
-    const result = run(loaded, program, { model, ...(plainStore === undefined ? {} : { plainStore }) });
+    const result = run(await loaded, program, { model, ...(plainStore === undefined ? {} : { plainStore }) });
     expect(result.failure?.reason).toMatch(mutant.reason);
     if (plainStore !== undefined) expect(result.faults).toBeGreaterThan(0);
     if (result.failure === undefined) return;

@@ -1,7 +1,7 @@
 /**
  * What one thread does, as a tree: each node is an access at which the thread stands, each branch a value that the
  * access may return. JavaScript cannot be stopped in the middle of a call, so the tree grows by running the thread from
- * its start with the values on the way to a leaf; at the first access behind them, a thrown `Pause` ends the run. Each
+ * its start with the values on the way to a leaf; at the first access behind them, a thrown `PAUSE` ends the run. Each
  * node is made once, however many interleavings pass through it.
  */
 import { type Access, type AccessPort, modified, readBytes, writeBytes } from "./access.ts";
@@ -22,7 +22,8 @@ interface Failed {
   readonly reason: string;
 }
 
-class Pause extends Error {}
+/** What ends a run. One for all: making an error costs more than running a thread to its next access. */
+const PAUSE = new Error("the thread is to be continued");
 
 export interface ThreadTreeOptions {
   readonly program: ThreadProgram;
@@ -77,8 +78,7 @@ export class ThreadTree {
       standIns.port = replay;
       body();
     } catch (error) {
-      if (!(error instanceof Pause))
-        step = { kind: "failed", reason: error instanceof Error ? error.message : String(error) };
+      if (error !== PAUSE) step = { kind: "failed", reason: error instanceof Error ? error.message : String(error) };
     }
     // Code under test may have caught the pause; then what it did afterwards does not count.
     if (replay.paused !== undefined) step = { kind: "at", access: replay.paused };
@@ -115,7 +115,7 @@ class Replay implements AccessPort {
     const access = this.#rewrite(asked);
     if (recorded === undefined) {
       this.paused ??= access;
-      throw new Pause();
+      throw PAUSE;
     }
     if (access.kind !== recorded.access.kind || access.at !== recorded.access.at) throw this.#different();
     this.#next++;

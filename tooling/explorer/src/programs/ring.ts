@@ -51,7 +51,8 @@ const inValue = (token: number): number => 0x80 + token;
 export function ringProgram(options: RingOptions, faults: LoopFaults = {}): Program {
   const { size, chains, eventIdx, startIndex, shape, batch, suppress, completes } = options;
   const features = eventIdx ? "EVENT_IDX" : "flags";
-  const name = `ring of ${size}, ${chains} chains (${shape}) by ${batch}, ${features}, from ${startIndex}`;
+  const extras = `${suppress === "never" ? "" : `, suppressed ${suppress}`}${completes === "in order" ? "" : `, ${completes}`}`;
+  const name = `ring of ${size}, ${chains} chains (${shape}) by ${batch}, ${features}, from ${startIndex}${extras}`;
   const both = shape === "both" || shape === "indirect";
 
   const driver = (world: World): (() => void) => {
