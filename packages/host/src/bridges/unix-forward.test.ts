@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -61,6 +61,20 @@ describe("to a guest behind our own Unix bridge", () => {
     await until(() => client.receivedBytes === down.length && program.receivedBytes === up.length);
     expect([client.received.equals(down), program.received.equals(up)]).toEqual([true, true]);
     expect(forward.stats).toMatchObject({ bytesFromGuest: down.length, bytesToGuest: up.length, opened: 1, open: 1 });
+  });
+
+  test("the device moves, and is away for a while: clients are refused then, and find it at its new place", async () => {
+    let place: string | undefined = path;
+    const forward = await start({ path: () => place });
+    await open(forward);
+    place = undefined;
+    const refused = new Client({ ...forward.address });
+    await until(() => refused.socket.closed);
+    expect(forward.stats).toMatchObject({ opened: 1, refused: 1 });
+    place = join(folder, "moved");
+    symlinkSync(path, place);
+    await open(forward);
+    expect(forward.stats).toMatchObject({ opened: 2, refused: 1 });
   });
 
   test("a client that does not read stops the guest, and loses nothing when it goes on", async () => {
