@@ -51,6 +51,9 @@ export function findDocuments(root: string): Document[] {
   for (const name of list(root, "apps")) {
     add(`apps/${name}/README.md`, `apps/${name}.html`, { section: "Apps", title: name });
   }
+  for (const name of list(root, "tooling")) {
+    add(`tooling/${name}/README.md`, `tooling/${name}.html`, { section: "Tools", title: name });
+  }
   return documents;
 }
 
