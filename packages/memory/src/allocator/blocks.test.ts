@@ -1,12 +1,6 @@
 import { describe, expect, it } from "vitest";
-import {
-  Blocks,
-  HELD_BY_ADDRESS,
-  HELD_BY_ARENA,
-  HELD_BY_DMA_BUFFER,
-  NO_BLOCK_STARTS_HERE,
-  NOT_IN_USE,
-} from "./blocks.ts";
+import { Blocks } from "./blocks.ts";
+import { HELD_BY_ADDRESS, HELD_BY_ARENA, HELD_BY_DMA_BUFFER, NO_BLOCK_STARTS_HERE, NOT_IN_USE } from "./numbers.ts";
 import { GRANULE, PAGE_SIZE } from "./size-classes.ts";
 
 const PAGES = 64;

@@ -4,36 +4,29 @@
  *
  * A block that is in use has a handle: the first page of its slab or run, and its index in the slab (or WHOLE_RUN).
  */
+import {
+  HANDLE_SHIFT,
+  HOLDER_BITS,
+  HOLDER_MASK,
+  NO_BLOCK_STARTS_HERE,
+  NO_ROOM,
+  NOT_IN_USE,
+  WHOLE_RUN,
+} from "./numbers.ts";
 import { PAGE_INSIDE, PAGE_LARGE, PAGE_SLAB, PageRuns } from "./page-runs.ts";
 import { CLASS_SIZE, classFor, MAX_SMALL, PAGE_SHIFT, PAGE_SIZE, SLAB_PAGES } from "./size-classes.ts";
 import { NOT_A_BLOCK, Slabs } from "./slabs.ts";
 
-/** Who may free a block: whoever has its address, its DmaBuffer, or the arena that cuts it up. */
-export const HELD_BY_ADDRESS = 0;
-export const HELD_BY_DMA_BUFFER = 1;
-export const HELD_BY_ARENA = 2;
-
-/** What `find` says instead of a handle. */
-export const NO_BLOCK_STARTS_HERE = -1;
-export const NOT_IN_USE = -2;
-
-export const NO_ROOM = -1;
-
-/** More than the blocks of any slab. */
-const HANDLE_SHIFT = 9;
-const WHOLE_RUN = (1 << HANDLE_SHIFT) - 1;
 /** Alignments are worked out in pages, with 32-bit operators. */
 const MAX_ALIGNMENT = PAGE_SIZE * 2 ** 30;
-const HOLDER_BITS = 2;
-const HOLDER_MASK = (1 << HOLDER_BITS) - 1;
 
 export class Blocks {
   readonly pages: PageRuns;
   readonly slabs: Slabs;
   /** Size in bytes of all pages. */
-  readonly bytes: number;
+  readonly bytes: number = 0;
   /** The number of the heap's first page, counted from address 0: alignments above a page are of addresses. */
-  readonly #firstPage: number;
+  readonly #firstPage: number = 0;
   // By first page of a large block:
   readonly #largeLength: Uint32Array;
   readonly #largeHolder: Uint8Array;

@@ -1,6 +1,6 @@
 /** What can be wrong with how a heap is used. Each is the caller's bug, so each throws; to run out of memory is none. */
 import type { GuestAddress } from "../guest-address.ts";
-import { HELD_BY_ADDRESS, HELD_BY_DMA_BUFFER, NOT_IN_USE } from "./blocks.ts";
+import { HELD_BY_ADDRESS, HELD_BY_DMA_BUFFER, NOT_IN_USE } from "./numbers.ts";
 
 /**
  * | code                      | meaning                                                                          |

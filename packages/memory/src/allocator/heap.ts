@@ -9,12 +9,13 @@ import { type DmaAllocator, DmaBuffer } from "../dma-buffer.ts";
 import type { GuestAddress } from "../guest-address.ts";
 import type { GuestMemory } from "../guest-memory.ts";
 import { Arena, type ArenaOptions } from "./arena.ts";
-import { Blocks, HELD_BY_ADDRESS, HELD_BY_ARENA, HELD_BY_DMA_BUFFER, NO_ROOM } from "./blocks.ts";
+import { Blocks } from "./blocks.ts";
 import { firstPageOf, LINK_BYTES } from "./control-block.ts";
 import { GUARD_BYTES, Guard } from "./guard.ts";
 import { type HeapError, held, noBlock } from "./heap-error.ts";
 import { type HeapStats, heapStats } from "./heap-stats.ts";
 import { IncomingFrees } from "./incoming-frees.ts";
+import { HELD_BY_ADDRESS, HELD_BY_ARENA, HELD_BY_DMA_BUFFER, NO_ROOM } from "./numbers.ts";
 import { checkRequest } from "./request.ts";
 import { GRANULE, MAX_SMALL, PAGE_SIZE } from "./size-classes.ts";
 
@@ -39,14 +40,14 @@ const MAX_HEAP = 2 ** 32;
 export class Heap implements DmaAllocator {
   readonly memory: GuestMemory;
   readonly base: GuestAddress;
-  readonly size: number;
+  readonly size: number = 0;
   readonly core: number | undefined;
   /** Address of the first page. */
   readonly #origin: GuestAddress;
   readonly #blocks: Blocks;
   readonly #incoming: IncomingFrees;
   readonly #guard: Guard | undefined;
-  readonly #guardBytes: number;
+  readonly #guardBytes: number = 0;
   readonly #name: string;
   readonly #freeDma: (buffer: DmaBuffer) => void = (buffer) => this.#release(buffer.address, HELD_BY_DMA_BUFFER);
   readonly #dropIncoming = (handle: number, offset: number): HeapError | undefined =>

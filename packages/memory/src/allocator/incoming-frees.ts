@@ -1,9 +1,10 @@
 /** The owner's end of the list of blocks that other cores freed; see control-block.ts for its shape. */
 import type { GuestAddress } from "../guest-address.ts";
 import type { MemoryRegion } from "../region.ts";
-import { type Blocks, HELD_BY_ADDRESS } from "./blocks.ts";
+import type { Blocks } from "./blocks.ts";
 import { END_OF_LIST, firstPageOf, HEAD_WORD, MAGIC, MAGIC_WORD, PAGES_WORD, wordIndex } from "./control-block.ts";
 import { brokenList, type HeapError, held, noBlock } from "./heap-error.ts";
+import { HELD_BY_ADDRESS } from "./numbers.ts";
 import { GRANULE } from "./size-classes.ts";
 
 export class IncomingFrees {

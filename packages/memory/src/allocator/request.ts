@@ -5,7 +5,8 @@ import { GRANULE } from "./size-classes.ts";
  * @throws RangeError unless `length` is a non-negative integer and `alignment` a power of two.
  */
 export function checkRequest(length: number, alignment: number): void {
-  if (!Number.isSafeInteger(length) || length < 0) {
+  // The first test is free for the small integers that most lengths are.
+  if (!((length | 0) === length || Number.isSafeInteger(length)) || length < 0) {
     throw new RangeError(`a block of ${length} bytes cannot be made: give a whole number from 0 up`);
   }
   if (alignment === GRANULE) return;

@@ -8,6 +8,7 @@
  * Each class has a list of its slabs that have free blocks. A slab that was full and gets a block back goes to the
  * front: it is the fullest one, and filling the fullest first lets the emptiest run dry and go back to the page runs.
  */
+import { END, NONE } from "./numbers.ts";
 import { PAGE_INSIDE, PAGE_SLAB, type PageRuns } from "./page-runs.ts";
 import {
   CLASS_COUNT,
@@ -18,9 +19,6 @@ import {
   SLAB_BLOCKS,
   SLAB_PAGES,
 } from "./size-classes.ts";
-
-const NONE = -1;
-const END = 0x7fff_ffff;
 
 /** 1 / block size in granules, by class: multiplying is several times faster than dividing. */
 const INVERSE: Float64Array = Float64Array.from(CLASS_SIZE, (size) => GRANULE / size);
