@@ -10,32 +10,15 @@ import type { GuestAddress } from "../guest-address.ts";
 import type { GuestMemory } from "../guest-memory.ts";
 import { Arena, type ArenaOptions } from "./arena.ts";
 import { Blocks } from "./blocks.ts";
-import { firstPageOf, LINK_BYTES } from "./control-block.ts";
+import { LINK_BYTES } from "./control-block.ts";
 import { GUARD_BYTES, Guard } from "./guard.ts";
 import { type HeapError, held, noBlock } from "./heap-error.ts";
+import { type HeapOptions, heapRange } from "./heap-options.ts";
 import { type HeapStats, heapStats } from "./heap-stats.ts";
 import { IncomingFrees } from "./incoming-frees.ts";
 import { HELD_BY_ADDRESS, HELD_BY_ARENA, HELD_BY_DMA_BUFFER, NO_ROOM } from "./numbers.ts";
 import { checkRequest } from "./request.ts";
 import { GRANULE, MAX_SMALL, PAGE_SIZE } from "./size-classes.ts";
-
-export interface HeapOptions {
-  readonly memory: GuestMemory;
-  /** Where the heap's range starts; a multiple of 16. */
-  readonly base: GuestAddress;
-  /** Size of the range in bytes: all of it in one region of `memory`, at most 4 GiB. Up to a page goes to the heap itself. */
-  readonly size: number;
-  /** The core that owns the heap; named in errors. */
-  readonly core?: number;
-  /**
-   * `guarded`: each block is followed by canaries and free memory is painted, so that overruns and late writes are
-   * found; calls cost as much as touching the block. `unguarded` unless told.
-   */
-  readonly guarded?: "guarded" | "unguarded";
-}
-
-/** Page numbers are kept in 32 bits, and offsets in the heap as unsigned 32-bit numbers. */
-const MAX_HEAP = 2 ** 32;
 
 export class Heap implements DmaAllocator {
   readonly memory: GuestMemory;
@@ -60,14 +43,7 @@ export class Heap implements DmaAllocator {
 
   /** @throws RangeError when the range is not in one region, has no room for a page, or is larger than 4 GiB. */
   constructor({ memory, base, size, core, guarded = "unguarded" }: HeapOptions) {
-    const region = memory.locate(base, size);
-    const origin = firstPageOf(base);
-    const pages = Math.floor((base + size - origin) / PAGE_SIZE);
-    if (region === undefined || !(pages >= 1 && size <= MAX_HEAP) || base % GRANULE !== 0) {
-      throw new RangeError(
-        `a heap of ${size} bytes at guest address ${base} cannot be made: give it a multiple of 16 as base, and 8 KiB to 4 GiB in one region`,
-      );
-    }
+    const { region, origin, pages } = heapRange(memory, base, size);
     this.memory = memory;
     this.base = base;
     this.size = size;
