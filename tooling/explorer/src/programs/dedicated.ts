@@ -76,10 +76,11 @@ export function dedicatedProgram({ chains, eventIdx, startIndex }: DedicatedOpti
     let added = 0;
     let done = 0;
     const add = (): boolean => {
-      if (added === chains || !queue.beginChain(1)) return false;
-      memory.write(code.guestAddress(ADDRESSES.buffers + added), Uint8Array.of(0x40 + added));
-      queue.addReadable(ADDRESSES.buffers + added, 1);
-      queue.endChain(added++);
+      if (added === chains) return false;
+      const buffer = code.guestAddress(ADDRESSES.buffers + added);
+      memory.write(buffer, Uint8Array.of(0x40 + added));
+      if (!queue.lendReadable(buffer, 1, added)) return false;
+      added++;
       return true;
     };
     const reclaim = (): boolean => {
