@@ -92,12 +92,16 @@ class LastingFile implements File {
       throw error;
     }
     const stat = await calls.stat(file);
-    if (!sameFile(stat, this.stat) || this.#isClosed()) {
+    if (!sameFile(stat, this.stat)) {
       await calls.close(file);
       throw this.#isClosed() ? new SystemError(Errno.EBADF, syscall, "an open file") : this.#stale(syscall);
     }
     // The position is the handle's, and needs no device to be told.
     await calls.seek(file, await this.driver.callsFor().seek(this.file, 0, "current"));
+    if (this.#isClosed()) {
+      await calls.close(file);
+      throw new SystemError(Errno.EBADF, syscall, "an open file");
+    }
     this.driver = driver;
     this.file = file;
     return file;
