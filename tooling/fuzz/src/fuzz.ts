@@ -61,7 +61,7 @@ async function work(): Promise<void> {
 /** What was printed, when it failed. */
 function round({ package: name, file }: Suite): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const child = spawn("npx", ["vitest", "run", "--reporter=dot", file], {
+    const child = spawn("npx", ["vitest", "run", "--reporter=dot", `--testTimeout=${ROUND_MS}`, file], {
       cwd: `${packages}${name}`,
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, NO_COLOR: "1" },
