@@ -49,7 +49,7 @@ export class LoanDesk {
     this.#call = call;
   }
 
-  /** A send begins to lend. It must `close` the loan, whether it has lent something or not. */
+  /** A send begins to lend: it will lend something, and then `close` the loan. */
   open(account: LoanAccount, onReturned: (() => void) | undefined): Loan {
     const loan = this.#loans.pop() ?? new Loan(account);
     loan.account = account;

@@ -57,14 +57,14 @@ export class Outgoing {
     checkPart(buffer, offset, length);
     const refusal = this.#refusal();
     if (refusal !== 0) return refusal;
-    let done: number;
-    if (this.#lends(buffer, length)) {
-      const loan = this.#owner.loanDesk.open(this.loans, onReturned);
-      done = this.#lend(loan, buffer, offset, length);
-      return this.#lent(loan, done, length);
+    if (!this.#lends(buffer, length)) {
+      return this.#copied(this.#copyPart(buffer, offset, length), length, onReturned);
     }
-    done = this.#copyPart(buffer, offset, length);
-    return this.#copied(done, length, onReturned);
+    const count = this.#lendable(length);
+    if (count === 0) return this.#taken(0, length);
+    const loan = this.#owner.loanDesk.open(this.loans, onReturned);
+    this.#lend(loan, buffer, offset, count);
+    return this.#lent(loan, count, length);
   }
 
   /** The same for a list of parts, from byte `skip` of it on. */
@@ -82,8 +82,10 @@ export class Outgoing {
       if (left === 0) continue;
       let count: number;
       if (this.#lends(buffer, left)) {
+        count = this.#lendable(left);
+        if (count === 0) break;
         loan ??= this.#owner.loanDesk.open(this.loans, onReturned);
-        count = this.#lend(loan, buffer, offset + start, left);
+        this.#lend(loan, buffer, offset + start, count);
       } else {
         count = this.#copyPart(buffer, offset + start, left);
       }
@@ -151,25 +153,21 @@ export class Outgoing {
     return false;
   }
 
-  /** How many bytes were lent and queued. */
-  #lend(loan: Loan, buffer: DmaBuffer, offset: number, length: number): number {
-    const count = Math.min(length, MAX_LENT_AHEAD - this.queue.lent);
-    if (count <= 0) return 0;
-    this.queue.add(this.#owner.loanDesk.lend(loan, buffer, addressAt(buffer.address, offset), count));
-    this.#endpoint.enqueue(count);
-    return count;
+  /** How many of so many bytes may be lent now. */
+  #lendable(length: number): number {
+    return Math.max(0, Math.min(length, MAX_LENT_AHEAD - this.queue.lent));
   }
 
-  /** The end of a send that has lent, or would have. */
+  #lend(loan: Loan, buffer: DmaBuffer, offset: number, length: number): void {
+    this.queue.add(this.#owner.loanDesk.lend(loan, buffer, addressAt(buffer.address, offset), length));
+    this.#endpoint.enqueue(length);
+  }
+
+  /** The end of a send that has lent something. */
   #lent(loan: Loan, done: number, length: number): number {
-    const { loanDesk, stats } = this.#owner;
-    if (done > 0) {
-      stats.zeroCopySends++;
-      this.#owner.sendNow(this.#connection);
-    } else {
-      loan.onReturned = undefined; // it comes for sends that took something
-    }
-    loanDesk.close(loan);
+    this.#owner.stats.zeroCopySends++;
+    this.#owner.sendNow(this.#connection);
+    this.#owner.loanDesk.close(loan);
     return this.#taken(done, length);
   }
 

@@ -14,6 +14,8 @@ export interface RawPacket extends Readonly<PacketHeader> {
   readonly head: number;
   /** Descriptors of the chain. */
   readonly segments: number;
+  /** The payload as it lies in guest memory now: good until the head is completed. */
+  reread(): Uint8Array;
 }
 
 export class RawVsockDevice implements Device {
@@ -68,7 +70,7 @@ export class RawVsockDevice implements Device {
       readHeaderBytes(bytes, 0, header);
       const payload = new Uint8Array(chain.readableBytes - HEADER_SIZE);
       chain.read(HEADER_SIZE, payload);
-      packets.push({ ...header, payload, head: chain.head, segments: chain.count });
+      packets.push({ ...header, payload, head: chain.head, segments: chain.count, reread: rereader(chain, queue) });
       if (completion === "complete") queue.complete(chain.head, 0);
     }
     this.#publish(QueueIndex.Tx);
@@ -124,4 +126,15 @@ export class RawVsockDevice implements Device {
   #publish(index: number): void {
     if (this.#queue(index).publish()) this.context.interrupt(index);
   }
+}
+
+function rereader(chain: Chain, { memory }: DeviceQueue): () => Uint8Array {
+  const places = Array.from({ length: chain.readableCount }, (_, i) => ({
+    address: chain.address(i),
+    length: chain.length(i),
+  }));
+  return () => {
+    const parts = places.map(({ address, length }) => memory.bytes(address, length));
+    return Uint8Array.from(parts.flatMap((part) => [...part])).subarray(HEADER_SIZE);
+  };
 }
