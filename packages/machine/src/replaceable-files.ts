@@ -184,8 +184,12 @@ class ReplaceableCalls implements FileCalls {
 
   async stat(target: FilePath | File, options?: FileWaitOptions): Promise<FileStat> {
     if (isPath(target)) return this.#now().stat(target, options);
-    const stat = await this.#with("stat", target, (calls, own) => calls.stat(own, options));
-    this.#own("stat", target).saw(stat);
+    const own = this.#own("stat", target);
+    // The usual case takes no more promises than it must: this is asked often.
+    const stat = own.current
+      ? await this.#now().stat(own.file, options)
+      : await this.#with("stat", target, (calls, file) => calls.stat(file, options));
+    own.saw(stat);
     return stat;
   }
 
