@@ -36,6 +36,8 @@ const { values: options } = parseArgs({
     quick: { type: "boolean", default: false },
     /** `dist` is what users install; `source` needs no build, and is slower: its functions are named at run time. */
     form: { type: "string", default: "dist" },
+    /** What to measure, a comma between. */
+    parts: { type: "string", default: "rates,copies,connections,files" },
   },
 });
 const rounds = Number(options.rounds);
@@ -46,21 +48,26 @@ writeFileSync(
   join(directory, PAGE),
   Uint8Array.from({ length: FILE_BYTES }, (_, i) => (i * 31) & 0xff),
 );
+const scale = options.quick ? 10 : 1;
 try {
-  const rates = await throughput();
-  const scale = options.quick ? 10 : 1;
-  const copies = await copiesPerResponse({ directory, page: PAGE, form, requests: 5_000 / scale });
-  const connections = await costOfConnections({ directory, page: PAGE, form, requests: 20_000 / scale });
-  const files = await costOfFiles({ form, requests: 20_000 / scale, most: options.quick ? 1_000 : 100_000 });
-  printResults(
-    options.json,
-    [...rates.results, ...copies, ...connections, ...files],
-    () =>
-      `One file of ${FILE_BYTES} bytes, requests per second (median of ${rounds} rounds; toril from its ${form})\n${rates.text}`,
-    [...copies, ...connections, ...files],
-  );
+  const rates = has("rates") ? await throughput() : { results: [], text: "" };
+  const costs: Result[] = [];
+  if (has("copies")) costs.push(...(await copiesPerResponse({ directory, page: PAGE, form, requests: 5_000 / scale })));
+  if (has("connections")) {
+    costs.push(...(await costOfConnections({ directory, page: PAGE, form, requests: 20_000 / scale })));
+  }
+  if (has("files")) {
+    costs.push(...(await costOfFiles({ form, requests: 20_000 / scale, most: options.quick ? 1_000 : 100_000 })));
+  }
+  const title = `One file of ${FILE_BYTES} bytes, requests per second (median of ${rounds} rounds; toril from its ${form})`;
+  printResults(options.json, [...rates.results, ...costs], () => `${title}\n${rates.text}`, costs);
 } finally {
   rmSync(directory, { recursive: true });
+}
+
+/** Whether a part of the benchmark is wanted. */
+function has(part: "rates" | "copies" | "connections" | "files"): boolean {
+  return options.parts.split(",").includes(part);
 }
 
 /** Requests per second of everybody, interleaved. */
@@ -124,7 +131,7 @@ async function measure(servers: readonly RunningServer[]): Promise<Samples> {
     for (const load of loads) {
       for (const server of servers) {
         progress(`bench:web: round ${round} of ${rounds}, ${load.name}, ${server.name}`);
-        const requests = Math.ceil(load.requests / (options.quick ? 10 : 1));
+        const requests = Math.ceil(load.requests / scale);
         const report = await ab(`${server.url}${PAGE}`, { ...load, requests });
         if (report.complete !== requests || report.failed + report.non2xx > 0) {
           throw new Error(`${server.name}, ${load.name}: ${report.failed} failed, ${report.non2xx} not 2xx`);
