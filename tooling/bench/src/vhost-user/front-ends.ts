@@ -2,6 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { type Daemon, startVirtiofsd } from "@toril/vhost-user";
@@ -68,7 +69,7 @@ class ChildFrontEnd implements FrontEnd {
 
   /** Only the front-end's main thread is placed: V8's helpers run where there is room. */
   place(placement: Placement): void {
-    const cpu = placement === "one processor" ? 0 : 1;
+    const cpu = placement === "one processor" || cpus().length < 2 ? 0 : 1;
     taskset(["-p", "-c", "0", String(this.#child.pid)]);
     // A sandboxed daemon forks: the one that serves is in the same process group.
     for (const pid of groupOf(this.#daemon.pid)) taskset(["-a", "-p", "-c", String(cpu), String(pid)]);
@@ -82,7 +83,13 @@ class ChildFrontEnd implements FrontEnd {
 }
 
 function taskset(args: readonly string[]): void {
-  execFileSync("taskset", args, { stdio: "ignore" });
+  try {
+    execFileSync("taskset", args, { stdio: "ignore" });
+  } catch (error) {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    // A process may end between being listed and being placed.
+    if (missing) throw new Error("taskset is not installed: util-linux has it");
+  }
 }
 
 /** The processes of a group, as /proc has them. */
