@@ -2,7 +2,9 @@
  * `pnpm bench:ring`: what a chain costs through the split ring (add, publish, next, complete, publish, poll), against a
  * reference in C of the same algorithm, structures, checks and barriers (peers/ring.c).
  *
- *     pnpm bench:ring [--json] [--rounds 15]
+ *     pnpm bench:ring [--json] [--rounds 11] [--only TEXT]
+ *
+ * `--only` measures what has TEXT in its name.
  *
  * It measures the packages' dist, which is what users run. Against the sources:
  *
@@ -15,14 +17,18 @@ import { type Contest, compete, printFigures } from "./comparison.ts";
 import { median } from "./report.ts";
 import { createMemory, drive, type SingleLoad, singleThread, threadRings } from "./ring-load.ts";
 
-const CHAINS = 400_000;
-const THREAD_CHAINS = 1_000_000;
+const CHAINS = 200_000;
+const THREAD_CHAINS = 250_000;
 const WARM_UP_ROUNDS = 3;
 
 const { values: options } = parseArgs({
   // pnpm hands a `--` on.
   args: process.argv.slice(2).filter((argument) => argument !== "--"),
-  options: { json: { type: "boolean", default: false }, rounds: { type: "string", default: "15" } },
+  options: {
+    json: { type: "boolean", default: false },
+    rounds: { type: "string", default: "11" },
+    only: { type: "string", default: "" },
+  },
 });
 
 const loads: readonly SingleLoad[] = [
@@ -61,7 +67,8 @@ const threads = depths.map(
 );
 
 try {
-  const figures = await compete("bench:ring", [...single, ...threads], Number(options.rounds), WARM_UP_ROUNDS);
+  const contests = [...single, ...threads].filter(({ name }) => name.includes(options.only));
+  const figures = await compete("bench:ring", contests, Number(options.rounds), WARM_UP_ROUNDS);
   const allocated = runs.map(({ run }) => heapBytesPerChain(run));
   if (allocated.some((bytes) => bytes >= 1)) {
     throw new Error(`a chain takes heap: ${allocated.map((bytes) => bytes.toFixed(1)).join(", ")} bytes`);
