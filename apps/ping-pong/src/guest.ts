@@ -6,6 +6,7 @@ import type { Sys } from "@toril/machine";
 import type { DmaBuffer } from "@toril/memory";
 import type { Socket } from "@toril/sockets";
 import { Errno } from "@toril/virtio/platform";
+import { BorrowedBytes } from "@toril/vsock";
 import { countedMessages, type Job, LENGTH_BYTES, type PongReport, readLength, Signal, writeLength } from "./job.ts";
 import { Direction, fill, firstFault, Sink } from "./payload.ts";
 
@@ -37,8 +38,10 @@ async function answer(sys: Sys, peer: Socket): Promise<void> {
   try {
     await end.run();
   } finally {
+    // A connection that has died gives back what was lent, too.
+    await net.loansOver(peer);
+    end.free();
     net.close(peer);
-    await end.free();
   }
 }
 
@@ -68,11 +71,7 @@ class GuestEnd {
   readonly #sink = new Sink();
   readonly #received: number[] = [];
   readonly #answered: number[] = [];
-  /** Sends whose bytes the device may still read. */
-  #lent = 0;
-  #onReturned: () => void = () => {
-    this.#lent--;
-  };
+  readonly #borrowed = new BorrowedBytes();
   #tracing = false;
   #fault: string | undefined;
 
@@ -114,9 +113,8 @@ class GuestEnd {
     await net.recv(this.#peer, new Uint8Array(1)).catch(() => 0);
   }
 
-  /** Buffers can be freed once nothing of them is lent; a connection that ends gives everything back. */
-  async free(): Promise<void> {
-    while (this.#lent > 0) await this.#sys.threads.sleep(1);
+  /** Once nothing of them is lent. */
+  free(): void {
     this.#out.free();
     this.#in?.free();
   }
@@ -155,12 +153,12 @@ class GuestEnd {
   async #borrowMessage(message: number): Promise<void> {
     const { net } = this.#sys;
     const { size } = this.#job;
+    const own = this.#borrowed;
     for (let got = 0; got < size; ) {
-      let run = net.tryBorrow(this.#peer);
-      if (run === -Errno.EAGAIN) run = await net.borrow(this.#peer);
-      if (run === undefined || typeof run === "number")
-        throw new Error("the connection ended in the middle of a message");
-      const { length } = run.bytes;
+      const count = net.tryBorrowInto(this.#peer, own);
+      const run = count === -Errno.EAGAIN ? await net.borrow(this.#peer) : count > 0 ? own : undefined;
+      if (run === undefined) throw new Error("the connection ended in the middle of a message");
+      const { length } = run;
       if (this.#job.payload !== "unread") this.#look(run.bytes, message, got);
       run.release();
       got += length;
@@ -178,24 +176,21 @@ class GuestEnd {
 
   /** Other bytes for the next message, when nobody reads the last one's any more. */
   async #renew(message: number): Promise<void> {
-    while (this.#lent > 0) await this.#sys.threads.yield();
+    await this.#sys.net.loansOver(this.#peer);
     fill(this.#out.bytes, Direction.PONG, message);
   }
 
   /** @returns how many bytes of the message from `offset` on were taken; 0: none now */
   #trySend(offset: number): number {
-    this.#lent++;
-    const count = this.#sys.net.trySendBuffer(this.#peer, this.#out, offset, this.#job.size - offset, this.#onReturned);
+    const count = this.#sys.net.trySendBuffer(this.#peer, this.#out, offset, this.#job.size - offset);
     if (count >= 0) return count;
-    this.#lent--;
     if (count === -Errno.EAGAIN) return 0;
     throw new Error(`a send failed with errno ${-count}`);
   }
 
   async #sendRest(sent: number): Promise<void> {
-    this.#lent++;
     const slice = { buffer: this.#out, offset: sent, length: this.#job.size - sent };
-    await this.#sys.net.sendBuffer(this.#peer, slice, { onReturned: this.#onReturned });
+    await this.#sys.net.sendBuffer(this.#peer, slice);
   }
 
   async #signal(signal: number): Promise<void> {

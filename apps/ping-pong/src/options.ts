@@ -33,6 +33,8 @@ export interface PingPongOptions {
   readonly rounds?: number;
   readonly peers: "all" | "none";
   readonly preset: PresetName;
+  /** A file for the vsock packets; with several machines each has its own, its name before the extension. */
+  readonly capture?: string;
   /** Processors for the two sides of each machine with threads, and of each peer; anywhere unless given. */
   readonly cpus?: readonly [number, number];
 }

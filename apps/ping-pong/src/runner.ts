@@ -9,7 +9,7 @@ import { whyNotPinned } from "./peers/pinning.ts";
 import { startPeers } from "./peers/start.ts";
 import { Schedule } from "./schedule.ts";
 import { stagesOf } from "./stages.ts";
-import { MeasuredMachine, receiveOf } from "./subjects.ts";
+import { captureFile, MeasuredMachine, receiveOf } from "./subjects.ts";
 
 /** What is told is their median. */
 const ROUNDS = 5;
@@ -25,9 +25,8 @@ export async function runPingPong(options: PingPongOptions, watcher: Watcher): P
     for (const kind of options.machines) {
       watcher.progress(`boots the ${kind} machine`, 0);
       try {
-        subjects.push(
-          machineSubject(await MeasuredMachine.boot(kind, options.modules, conditions), options, conditions),
-        );
+        const machine = await MeasuredMachine.boot(kind, options.modules, conditions, captureFile(options, kind));
+        subjects.push(machineSubject(machine, options, conditions));
       } catch (error) {
         if (options.machinesAre === "required") throw error;
         missing.push({ name: `${kind} machine`, reason: error instanceof Error ? error.message : String(error) });

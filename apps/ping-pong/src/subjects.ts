@@ -1,10 +1,11 @@
 /** What is measured: machines on each transmit path, and peers. */
+import { join, parse } from "node:path";
 import { createMachine, type Machine, type MachineKind } from "@toril/machine";
 import type { TxPath } from "@toril/vsock";
 import type { Conditions } from "./conditions.ts";
 import type { HostJob } from "./host-end.ts";
 import type { Job, PingReport } from "./job.ts";
-import type { Modules } from "./options.ts";
+import type { Modules, PingPongOptions } from "./options.ts";
 import { pin } from "./peers/pinning.ts";
 import { SocketClient } from "./peers/socket-peers.ts";
 
@@ -19,10 +20,16 @@ export class MeasuredMachine {
   readonly #client: SocketClient | undefined;
 
   /** @throws Error with the reason why there is no such machine here */
-  static async boot(kind: MachineKind, modules: Modules, conditions: Conditions): Promise<MeasuredMachine> {
+  static async boot(
+    kind: MachineKind,
+    modules: Modules,
+    conditions: Conditions,
+    capture: string | undefined,
+  ): Promise<MeasuredMachine> {
     const machine = await createMachine({
       kind,
       ...conditions.machine,
+      ...(capture === undefined ? {} : { record: { vsock: capture } }),
       ...(kind === "vhost-user" ? { vhostUser: { spawn: true } } : {}),
     });
     try {
@@ -65,6 +72,16 @@ export class MeasuredMachine {
     await this.#client?.stop();
     await this.#machine.stop();
   }
+}
+
+/** Where a machine's packets go: `all.pcap`, or `all.inline.pcap` when it is not the only one. */
+export function captureFile(
+  { capture, machines }: Pick<PingPongOptions, "capture" | "machines">,
+  kind: MachineKind,
+): string | undefined {
+  if (capture === undefined || machines.length === 1) return capture;
+  const { dir, name, ext } = parse(capture);
+  return join(dir, `${name}.${kind}${ext}`);
 }
 
 /** The core's thread on the first processor, the device's on the second. */

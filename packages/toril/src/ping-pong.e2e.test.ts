@@ -101,6 +101,21 @@ test("the table, and a report beside it", async () => {
   expect(page).toContain("Round trip, inline machine");
 });
 
+test("--capture: the packets of each machine in a file of its own", async () => {
+  const file = join(directory, "packets.pcap");
+  const flags = ["--tx", "zero-copy", "--sizes", "64", "--mode", "rtt", "--no-peers", "--capture", file];
+  const { code, stderr } = await toril(["ping-pong", ...flags, ...FEW]);
+  expect([code, stderr]).toEqual([0, ""]);
+  for (const machine of ["inline", "dedicated"]) {
+    const capture = readFileSync(join(directory, `packets.${machine}.pcap`));
+    // The magic number of pcap with nanoseconds, and LINKTYPE_VSOCK.
+    expect([capture.readUInt32LE(0), capture.readUInt32LE(20)]).toEqual([0xa1b2_3c4d, 271]);
+  }
+  const refused = await toril(["ping-pong", "--machine", "inline", "--capture", "/nonexistent/a.pcap", ...FEW]);
+  expect([refused.code, refused.stdout]).toEqual([1, ""]);
+  expect(refused.stderr).toMatch(/^toril: ping-pong: cannot record into \/nonexistent\/a\.pcap: .*\n$/);
+});
+
 test("vhost-user, through vhost-device-vsock: over its Unix socket, from a process of its own", async (context) => {
   if (findDaemons("vhost-device-vsock").length === 0) {
     if (process.env["TORIL_REQUIRE_PEERS"] === "1") throw new Error("TORIL_REQUIRE_PEERS=1, but no vhost-device-vsock");

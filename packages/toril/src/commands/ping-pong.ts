@@ -38,6 +38,7 @@ interface PingPongFlags {
   readonly preset: PresetName;
   readonly pin?: readonly [number, number];
   readonly json: boolean;
+  readonly capture?: string;
   readonly report?: string;
 }
 
@@ -67,6 +68,7 @@ export function addPingPong(program: Command, context: CommandContext, exit: (co
     .option("--pin <cpu,cpu>", "keep each machine's and each peer's two sides on a processor each", readCpus)
     .option("--no-peers", "only our own machines")
     .option("--report <file.html>", "also write a page with plots")
+    .option("--capture <file>", "record each machine's vsock packets, for Wireshark (pcap); it takes its time, too")
     .option("--json", "one JSON document on stdout", false)
     .action(async (flags: PingPongFlags) => {
       exit(await pingPong(flags, context));
@@ -99,7 +101,7 @@ async function pingPong(flags: PingPongFlags, context: CommandContext): Promise<
 }
 
 async function measure(flags: PingPongFlags, progress: Progress, signal: AbortSignal): Promise<Outcome> {
-  const { machine, tx, sizes, count, rounds, mode, preset, pin, peers } = flags;
+  const { machine, tx, sizes, count, rounds, mode, preset, pin, peers, capture } = flags;
   try {
     return await runPingPong(
       {
@@ -113,6 +115,7 @@ async function measure(flags: PingPongFlags, progress: Progress, signal: AbortSi
         preset,
         ...(count === undefined ? {} : { count }),
         ...(rounds === undefined ? {} : { rounds }),
+        ...(capture === undefined ? {} : { capture }),
         ...(pin === undefined ? {} : { cpus: pin }),
       },
       { progress: (what, share) => progress.show(what, share), signal },
