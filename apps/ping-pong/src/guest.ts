@@ -10,7 +10,7 @@ import { BorrowedBytes } from "@toril/vsock";
 import { countedMessages, type Job, LENGTH_BYTES, type PongReport, readLength, Signal, writeLength } from "./job.ts";
 import { Direction, fill, firstFault, Sink } from "./payload.ts";
 
-export interface GuestArgs {
+interface GuestArgs {
   readonly port: number;
 }
 

@@ -77,7 +77,7 @@ export const Signal = { READY: 0xa1, START: 0xa2, GO: 0xa3, END: 0xa4 } as const
 
 export const LENGTH_BYTES = 4;
 /** A job is short; a report may have a few hundred traced times. */
-export const MAX_JSON = 1_000_000;
+const MAX_JSON = 1_000_000;
 
 /** The counted messages are one more than what was asked for: see PingReport.samples. */
 export function countedMessages(job: Job): number {

@@ -16,7 +16,7 @@ export interface Copies {
 }
 
 /** How a loop idled. */
-export interface Idle {
+interface Idle {
   readonly wakeUps: number;
   readonly asleepUs: number;
   readonly spinHits: number;

@@ -3,7 +3,7 @@ import { formatNumber, formatSize } from "../units.ts";
 import { logScale } from "./scale.ts";
 import { element, spreadLabels, text } from "./svg.ts";
 
-export interface Point {
+interface Point {
   readonly size: number;
   readonly value: number;
   readonly min: number;

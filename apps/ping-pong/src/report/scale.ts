@@ -6,7 +6,7 @@ export interface Scale {
   readonly ticks: readonly Tick[];
 }
 
-export interface Tick {
+interface Tick {
   readonly at: number;
   readonly value: number;
   readonly weight: "major" | "minor";

@@ -8,7 +8,7 @@ import type { MachineCell, Outcome, PeerCell, Rounds } from "../outcome.ts";
 import type { PeerName } from "../peers/peer.ts";
 
 /** @param p50 microseconds; of each round */
-export function rounds(p50: readonly number[], mbPerS: number, counted?: Counted): Rounds {
+function rounds(p50: readonly number[], mbPerS: number, counted?: Counted): Rounds {
   const figures = p50.map(
     (value): RunFigures => ({ p50: value, p99: value * 2, p999: value * 3, mbPerS, messages: 99 }),
   );
