@@ -10,6 +10,8 @@ export type Port = number & { readonly [portBrand]: "Port" };
 
 /** §5.10.4: well-known and reserved context ids. */
 export const HOST_CID = 2 as Cid;
+/** Linux' VMADDR_CID_LOCAL: whoever says it, itself. */
+export const LOCAL_CID = 1 as Cid;
 /** Linux' VMADDR_PORT_ANY: asks for an ephemeral port, is never a port itself. */
 export const PORT_ANY = 0xffff_ffff;
 

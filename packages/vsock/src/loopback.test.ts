@@ -1,6 +1,6 @@
 import { Errno } from "@toril/virtio/platform";
 import { describe, expect, test, vi } from "vitest";
-import { HOST_CID, type Port, port } from "./address.ts";
+import { type Cid, guestCid, HOST_CID, type Port, port } from "./address.ts";
 import type { GuestStream, HostHandler } from "./device/api.ts";
 import type { TxPath } from "./driver/api.ts";
 import { createLoopback } from "./testing/index.ts";
@@ -184,4 +184,16 @@ test("waits for credit and for the guest's buffers are counted at both ends", as
   for (let i = 0; i < 8; i++) stream?.write(pattern(50)); // more packets than buffers, before the guest looks
   settle();
   expect(device.stats.waits.buffers.count).toBeGreaterThan(0);
+});
+
+test("§5.10.6.5: a CID where nobody is refuses at once, and a guest cannot reach itself", async () => {
+  const { driver, device, settle } = await createLoopback();
+  device.listen(port(7), echo);
+  const connection = driver.connect({ cid: guestCid(77), port: port(7) });
+  settle(); // no time passes
+  expect([connection.status, connection.error]).toEqual(["closed", Errno.ECONNREFUSED]);
+  expect(device.stats.malformedPackets).toBe(1);
+  for (const cid of [driver.guestCid, 1 as Cid]) {
+    expect(() => driver.connect({ cid, port: port(7) })).toThrow("no loopback");
+  }
 });

@@ -8,7 +8,7 @@ import { Op } from "../wire/ops.ts";
 /** Enough for a burst while the ring is full; 64 small records. */
 export const MAX_OWED_RESETS = 64;
 
-const WORDS = 4;
+const WORDS = 5;
 
 export class OwedResets {
   readonly #records: Uint32Array = new Uint32Array(MAX_OWED_RESETS * WORDS);
@@ -30,16 +30,18 @@ export class OwedResets {
     this.#records[at] = packet.srcCid;
     this.#records[at + 1] = packet.srcPort;
     this.#records[at + 2] = packet.dstPort;
+    this.#records[at + 4] = packet.dstCid;
     this.#records[at + 3] = packet.type; // §5.10.6.2: an unknown type is answered too, in kind.
     this.#length++;
     return true;
   }
 
-  /** Fills `header` (but src_cid) with the oldest. `false` when none is owed. */
+  /** Fills `header` with the oldest, from whom its packet was for. `false` when none is owed. */
   take(header: PacketHeader): boolean {
     if (this.#length === 0) return false;
     const at = this.#head * WORDS;
     header.dstCid = this.#records[at] ?? 0;
+    header.srcCid = this.#records[at + 4] ?? 0;
     header.dstPort = this.#records[at + 1] ?? 0;
     header.srcPort = this.#records[at + 2] ?? 0;
     header.type = this.#records[at + 3] ?? 0;

@@ -95,6 +95,11 @@ export class FromGuest {
       this.#giveBack(chain);
       return;
     }
+    if (header.dstCid !== HOST_CID) {
+      this.#giveBack(chain);
+      this.#refuseStranger(header);
+      return;
+    }
     countPacket(this.#stats.opsFromGuest, header.op);
     const known = header.type === SocketType.Stream;
     const connection = known ? this.#connections.table.find(header.srcCid, header.srcPort, header.dstPort) : undefined;
@@ -132,10 +137,18 @@ export class FromGuest {
     return true;
   }
 
-  /** §5.10.6.4: the guest's packets come from its CID and go to the host's; the upper halves are zero (§5.10.4). */
+  /** §5.10.6.4: the guest's packets come from its CID; the upper halves are zero (§5.10.4). */
   #isAddressed(header: PacketHeader): boolean {
-    const zero = header.srcCidHigh === 0 && header.dstCidHigh === 0;
-    return zero && header.srcCid === this.#identity.guestCid && header.dstCid === HOST_CID;
+    return header.srcCidHigh === 0 && header.dstCidHigh === 0 && header.srcCid === this.#identity.guestCid;
+  }
+
+  /**
+   * A packet for a CID that is not the host's: there is nobody else here. Linux' vhost drops it, and a connect takes its
+   * 2 s to fail; a REQUEST may be refused at once (§5.10.6.5: RST "to reject"), in the name of whom it was for.
+   */
+  #refuseStranger(header: PacketHeader): void {
+    this.#stats.malformedPackets++;
+    if (header.op === Op.Request) this.#owedResets.add(header);
   }
 
   #giveBack(chain: Chain): void {

@@ -55,7 +55,6 @@ export class ToGuest {
     while (this.hasToSend && this.#haveBuffer()) {
       sent = true;
       if (this.#owedResets.take(this.#outgoing)) {
-        this.#outgoing.srcCid = HOST_CID;
         this.rx.end(this.#outgoing);
         continue;
       }

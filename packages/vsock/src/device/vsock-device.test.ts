@@ -167,7 +167,7 @@ describe("§5.10.6 what a guest may send", () => {
     const r = await rig();
     r.guest.post([100]);
     r.guest.send({ op: Op.Request, srcCid: 4 });
-    r.guest.send({ op: Op.Request, dstCid: 5 });
+    r.guest.send({ op: Op.Rw, dstCid: 5 });
     r.guest.send({ op: Op.Request, dstCidHigh: 1 });
     r.guest.sendBytes(bytes(43));
     r.host.poll();

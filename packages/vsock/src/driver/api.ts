@@ -138,7 +138,8 @@ export interface VsockDriver extends Pollable {
 
   /** @throws SystemError EADDRINUSE */
   listen(port: Port | undefined, backlog: number): VsockListener;
-  /** Starts to connect; the outcome comes through the listener. @throws SystemError EADDRNOTAVAIL when ports run out. */
+  /** Starts to connect; the outcome comes through the listener. @throws SystemError EADDRNOTAVAIL when ports run out, ENODEV for
+   * this guest's own CID. */
   connect(peer: VsockAddress, options?: { localPort?: Port; timeoutMs?: number }): VsockConnection;
   /** Resets every connection and the device; tells every listener (`onAcceptable`) that nothing will come any more. */
   close(): Promise<void>;

@@ -182,5 +182,5 @@ test("borrowed bytes: a model", async () => {
     }
     expect(world.heap.stats().blocksInUse).toBe(0);
   });
-  await fc.assert(runs, { numRuns: Number(process.env["TORIL_MODEL_RUNS"] ?? 40) });
+  await fc.assert(runs, { numRuns: Number(process.env["TORIL_MODEL_RUNS"] ?? 150) });
 });

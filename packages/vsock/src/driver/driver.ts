@@ -9,7 +9,7 @@
  */
 import type { InitializedDevice, InterruptFlags } from "@toril/virtio";
 import { Errno, SystemError } from "@toril/virtio/platform";
-import type { Cid, Port, VsockAddress } from "../address.ts";
+import { type Cid, LOCAL_CID, type Port, type VsockAddress } from "../address.ts";
 import { Endpoint } from "../connection/endpoint.ts";
 import { EphemeralPorts } from "../connection/ephemeral-ports.ts";
 import { CONFIG_SIZE, readGuestCid } from "../wire/config.ts";
@@ -165,6 +165,10 @@ export class Driver implements VsockDriver, ListenerOwner {
 
   connect(peer: VsockAddress, options: { localPort?: Port; timeoutMs?: number } = {}): Connection {
     this.#requireAlive("connect");
+    // As Linux has it where there is no vsock_loopback. No device would answer: it would be a wait for nothing.
+    if (peer.cid === this.#identity.cid || peer.cid === LOCAL_CID) {
+      throw new SystemError(Errno.ENODEV, "connect", `CID ${peer.cid} is this guest, and there is no loopback`);
+    }
     const { table } = this.#connections;
     if (table.size >= this.#settings.maxConnections) {
       throw new SystemError(Errno.ENOBUFS, "connect", `there are ${table.size} connections, the maximum`);

@@ -14,11 +14,18 @@ export class RxBuffer {
   readonly dma: DmaBuffer;
   readonly headerAddress: GuestAddress;
   readonly payloadAddress: GuestAddress;
+  #view: Uint8Array | undefined;
 
   constructor(dma: DmaBuffer) {
     this.dma = dma;
     this.headerAddress = addressAt(dma.address, HEADER_OFFSET);
     this.payloadAddress = addressAt(dma.address, PAYLOAD_OFFSET);
+  }
+
+  /** Its first `length` payload bytes. The view is kept: most messages are as long as the ones before. */
+  payload(length: number): Uint8Array {
+    if (this.#view?.length !== length) this.#view = this.dma.memory.bytes(this.payloadAddress, length);
+    return this.#view;
   }
 }
 

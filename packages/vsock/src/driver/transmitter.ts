@@ -104,7 +104,6 @@ export class Transmitter {
     while (this.hasToSend && this.#haveRoom()) {
       sent = true;
       if (this.owedResets.take(this.#outgoing)) {
-        this.#outgoing.srcCid = this.#identity.cid;
         this.#tx.sendControl(this.#outgoing);
         continue;
       }
