@@ -1,6 +1,7 @@
 import { DmaBuffer, GuestMemory, guestAddress } from "@toril/memory";
 import { Errno, SystemError } from "@toril/virtio/platform";
 import { VirtualClock } from "@toril/virtio/testing";
+import { BorrowedBytes } from "@toril/vsock";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type OwnedSocketCalls, type SendError, type Socket, SocketLayer } from "./index.ts";
 import { type MemoryDriver, MemoryNetwork } from "./testing/index.ts";
@@ -388,6 +389,96 @@ describe("sendBuffer", () => {
       "ENOTCONN",
     );
     expect(returned).toBe(2);
+  });
+});
+
+describe("lent buffers", () => {
+  const memory = GuestMemory.allocate({ size: 65_536 });
+  const buffer = (): DmaBuffer => {
+    const made = new DmaBuffer(memory, guestAddress(0), 64, () => {});
+    made.writable.set(bytes("0123456789abcdefghij"));
+    return made;
+  };
+
+  async function lending(): Promise<{ mine: Socket; theirs: Socket; lent: DmaBuffer }> {
+    const { mine, theirs } = await pair();
+    guest.setOption(mine, "txPath", "zero-copy");
+    host.setOption(theirs, "bufferSize", 10);
+    return { mine, theirs, lent: buffer() };
+  }
+
+  it("settle: returned waits until the buffer may be written again", async () => {
+    const { mine, lent } = await lending();
+    let settled = "not yet";
+    const slice = { buffer: lent, offset: 0, length: 10 };
+    const sending = guest.sendBuffer(mine, slice, { settle: "returned" }).then(() => {
+      settled = lent.state;
+    });
+    expect([settled, lent.state]).toEqual(["not yet", "lent-to-read"]);
+    await network.settle(sending);
+    expect(settled).toBe("owned");
+  });
+
+  it("settle: returned also when the send fails: only then is the buffer its owner's", async () => {
+    const { mine, theirs, lent } = await lending();
+    const failing = guest.sendBuffer(mine, { buffer: lent, offset: 0, length: 20 }, { settle: "returned" });
+    const error = failing.catch((reason: SendError) => `${reason.code} after ${reason.sent}, ${lent.state}`);
+    host.abort(theirs);
+    expect(await network.settle(error)).toBe("ECONNRESET after 10, owned");
+  });
+
+  it("loansOver waits for what was lent by now; the counters are free", async () => {
+    const { mine, theirs, lent } = await lending();
+    expect(await guest.loansOver(mine)).toBe(0);
+    expect(guest.trySendBuffer(mine, lent, 0, 4)).toBe(4);
+    expect(guest.trySendBuffer(mine, lent, 4, 4)).toBe(4);
+    expect([guest.loansMade(mine), guest.loansReturned(mine)]).toEqual([2, 0]);
+    const [first, both] = [guest.loansOver(mine, 1), guest.loansOver(mine)];
+    expect(await network.settle(Promise.all([first, both]))).toEqual([1, 2]);
+    expect([guest.loansReturned(mine), lent.state, guest.waiting]).toEqual([2, "owned", 0]);
+    const late = errorOf(guest.loansOver(mine, 3, { timeoutMs: 5 }));
+    clock.advance(5);
+    expect((await late).code).toBe("ETIMEDOUT");
+    host.close(theirs);
+    guest.close(mine);
+    expect(guest.loansMade(mine)).toBe(-Errno.EBADF);
+    expect((await errorOf(guest.loansOver(mine))).code).toBe("EBADF");
+  });
+
+  it("sendBuffers: parts in order, over several windows, one callback", async () => {
+    const { mine, theirs, lent } = await lending();
+    let returned = 0;
+    const parts = [
+      { buffer: lent, offset: 10, length: 6 },
+      { buffer: lent, offset: 0, length: 0 },
+      { buffer: lent, offset: 2, length: 7 },
+    ];
+    const sending = guest.sendBuffers(mine, parts, { onReturned: () => returned++, settle: "returned" });
+    let got = "";
+    while (got.length < 13) got += await received(host, theirs);
+    expect(got).toBe("abcdef2345678");
+    expect(await network.settle(sending)).toBe(13);
+    expect([returned, lent.state]).toEqual([1, "owned"]);
+    expect(guest.trySendBuffers(mine, parts, 12)).toBe(1);
+    expect(await received(host, theirs)).toBe("8");
+  });
+
+  it("tryBorrowInto: an object of the caller's, used again", async () => {
+    const { mine, theirs } = await lending();
+    const run = new BorrowedBytes();
+    expect(host.tryBorrowInto(theirs, run)).toBe(-Errno.EAGAIN);
+    for (const word of ["one", "three"]) {
+      await network.settle(guest.send(mine, bytes(word)));
+      await network.quiet();
+      expect(host.tryBorrowInto(theirs, run)).toBe(word.length);
+      expect(text(run.bytes)).toBe(word);
+      run.release();
+      expect(() => run.release()).toThrow("twice");
+    }
+    guest.close(mine);
+    await network.quiet();
+    expect(host.tryBorrowInto(theirs, run)).toBe(0);
+    expect(host.tryBorrowInto(host.socket(), run)).toBe(-Errno.ENOTCONN);
   });
 });
 
