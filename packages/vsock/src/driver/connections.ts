@@ -64,7 +64,7 @@ export class Connections {
     const local: VsockAddress = { cid: this.#identity.cid, port };
     const connection = new Connection(this.#owner, local, peer, endpoint, this.#settings.txPath);
     this.table.add(connection);
-    this.senders.add(connection);
+    this.#enlist(connection);
     return connection;
   }
 
@@ -89,7 +89,13 @@ export class Connections {
   /** After something happened to a connection: also, has it something to send? */
   settle(connection: Connection): void {
     this.account(connection);
-    if (connection.endpoint.wantsToSend) this.senders.add(connection);
+    if (connection.endpoint.wantsToSend) this.#enlist(connection);
+  }
+
+  /** Users may call outside of a turn of the loop, behind a promise that the engine has settled: then it must not sleep on. */
+  #enlist(connection: Connection): void {
+    if (this.senders.length === 0) this.#wake();
+    this.senders.add(connection);
   }
 
   /** Is it over, is it out of credit? */

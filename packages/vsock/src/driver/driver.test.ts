@@ -747,6 +747,25 @@ describe("exhaustion waits, and loses nothing", () => {
     expect(second.trySend(bytes(10))).toBe(10);
   });
 
+  test("what a user does outside of a turn wakes the loop: an abort was not sent (found by simulation, seed 30039)", async () => {
+    let rings = 0;
+    const r = await rig({ doorbell: { ring: () => rings++ } });
+    const wakes = (act: () => void): boolean => {
+      r.driver.poll();
+      r.device.take();
+      const before = rings;
+      act();
+      return rings > before;
+    };
+    const connection = await connected(r, 65_536, 1000);
+    const other = await connected(r, 65_536, 1001);
+    expect(wakes(() => connection.trySend(bytes(10)))).toBe(true);
+    expect(wakes(() => connection.shutdown("send"))).toBe(true);
+    expect(wakes(() => connection.abort())).toBe(true);
+    expect(wakes(() => other.close())).toBe(true);
+    expect(wakes(() => r.driver.connect({ cid: HOST_CID, port: port(8) }))).toBe(true);
+  });
+
   test("credit that came while there was no memory: the writer was never told (found by simulation, seed 232)", async () => {
     const r = await rig({ txMemory: 5000 });
     const starved = await connected(r, 100, 1000);
