@@ -2,7 +2,7 @@
 import { Errno } from "@toril/virtio/platform";
 import type { DirectoryEntry, FilePath } from "../file-calls.ts";
 import { DirentReader, type Opaque64, Opcode, opaqueToBigInt } from "../wire/index.ts";
-import { decode, fromBytes, toBytes } from "./byte-string.ts";
+import { decode, fromBytes } from "./byte-string.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { BUFFER_LIMIT, type GuestBuffers } from "./guest-buffers.ts";
 import { fileType } from "./node-attributes.ts";
@@ -132,7 +132,7 @@ export class DirectoryReader {
       }
       entries.push({
         name: decode(name),
-        rawName: toBytes(name),
+        rawName: bytes.subarray(reader.nameStart, reader.nameEnd),
         type: stat?.type ?? fileType(reader.type & 0xf) ?? "unknown",
         inode: stat?.inode ?? inodeOf(reader.inode),
         ...(stat === undefined ? {} : { stat }),
