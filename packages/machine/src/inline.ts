@@ -18,6 +18,7 @@ import { startProgram } from "./program.ts";
 import type { ProgramRun } from "./program-run.ts";
 import { describeMachine, FILE_SYSTEM_TAG, type MachineSettings } from "./settings.ts";
 import { type MachineStats, statGroup } from "./stats.ts";
+import { OWN_DEVICE_TUNING } from "./tuning.ts";
 
 export class InlineHardware implements Hardware {
   readonly kind = "inline";
@@ -67,7 +68,7 @@ export class InlineHardware implements Hardware {
   async #bringUp(): Promise<void> {
     const { directory: served, txPath, log, preload, record, tuning } = this.#settings;
     for (const module of preload) await import(module);
-    const vsock = { transport: this.#attach(this.#vsock, "vsock device"), txPath, tuning: tuning.driver };
+    const vsock = { transport: this.#attach(this.#vsock, "vsock device"), txPath, tuning: { ...OWN_DEVICE_TUNING, ...tuning.driver } };
     if (served === undefined) return this.#guest.bringUp({ vsock, record });
     const { path, access, cache, cacheBytes } = served;
     const directory = new HostDirectory({ path, access, log });

@@ -7,9 +7,15 @@ import type { VsockDeviceOptions } from "@toril/vsock/device";
 export type VsockTuning = Partial<
   Pick<
     VsockDriverOptions,
-    "bufAlloc" | "creditUpdates" | "queueSize" | "rxBuffers" | "rxBufferSize" | "txMemory" | "counterStart"
+    "bufAlloc" | "creditUpdates" | "queueSize" | "rxBuffers" | "rxBufferSize" | "txMemory" | "txSegments" | "counterStart"
   >
 >;
+
+/**
+ * What our own device is given: it takes chains of any shape, so the head of an answer and the pieces of its body share a
+ * packet. Daemons get the driver's default, which all of them take.
+ */
+export const OWN_DEVICE_TUNING: VsockTuning = { txSegments: 16 };
 
 /** Of our own vsock device; a daemon's is as its maker wants it. */
 export type VsockDeviceTuning = Partial<

@@ -6,7 +6,7 @@ import { GuestMemory, guestAddress } from "@toril/memory";
 import { Guest } from "../guest.ts";
 import { startProgram } from "../program.ts";
 import type { ProgramObserver } from "../program-run.ts";
-import { spinOf } from "../tuning.ts";
+import { OWN_DEVICE_TUNING, spinOf } from "../tuning.ts";
 import { type CorePlan, carryError, type DevicePart, type Request } from "./plan.ts";
 import { RegisterPage } from "./register-page.ts";
 import { RegisterTransport } from "./register-transport.ts";
@@ -60,7 +60,7 @@ async function boot(): Promise<void> {
   if (plan.main === undefined) return;
   const { vsock, files, program, record } = plan.main;
   await guest.bringUp({
-    vsock: { transport: attach(vsock, "vsock registers"), txPath: vsock.txPath, tuning: plan.tuning.driver },
+    vsock: { transport: attach(vsock, "vsock registers"), txPath: vsock.txPath, tuning: { ...OWN_DEVICE_TUNING, ...plan.tuning.driver } },
     ...(files && { files: { ...files, transport: attach(files, "file registers") } }),
     record,
   });
