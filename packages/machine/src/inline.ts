@@ -68,7 +68,11 @@ export class InlineHardware implements Hardware {
   async #bringUp(): Promise<void> {
     const { directory: served, txPath, log, preload, record, tuning } = this.#settings;
     for (const module of preload) await import(module);
-    const vsock = { transport: this.#attach(this.#vsock, "vsock device"), txPath, tuning: { ...OWN_DEVICE_TUNING, ...tuning.driver } };
+    const vsock = {
+      transport: this.#attach(this.#vsock, "vsock device"),
+      txPath,
+      tuning: { ...OWN_DEVICE_TUNING, ...tuning.driver },
+    };
     if (served === undefined) return this.#guest.bringUp({ vsock, record });
     const { path, access, cache, cacheBytes } = served;
     const directory = new HostDirectory({ path, access, log });

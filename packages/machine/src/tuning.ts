@@ -7,7 +7,14 @@ import type { VsockDeviceOptions } from "@toril/vsock/device";
 export type VsockTuning = Partial<
   Pick<
     VsockDriverOptions,
-    "bufAlloc" | "creditUpdates" | "queueSize" | "rxBuffers" | "rxBufferSize" | "txMemory" | "txSegments" | "counterStart"
+    | "bufAlloc"
+    | "creditUpdates"
+    | "queueSize"
+    | "rxBuffers"
+    | "rxBufferSize"
+    | "txMemory"
+    | "txSegments"
+    | "counterStart"
   >
 >;
 

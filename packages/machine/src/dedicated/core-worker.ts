@@ -60,7 +60,11 @@ async function boot(): Promise<void> {
   if (plan.main === undefined) return;
   const { vsock, files, program, record } = plan.main;
   await guest.bringUp({
-    vsock: { transport: attach(vsock, "vsock registers"), txPath: vsock.txPath, tuning: { ...OWN_DEVICE_TUNING, ...plan.tuning.driver } },
+    vsock: {
+      transport: attach(vsock, "vsock registers"),
+      txPath: vsock.txPath,
+      tuning: { ...OWN_DEVICE_TUNING, ...plan.tuning.driver },
+    },
     ...(files && { files: { ...files, transport: attach(files, "file registers") } }),
     record,
   });
