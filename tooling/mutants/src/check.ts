@@ -21,7 +21,7 @@ export async function check(mutants: readonly Mutant[], tell: (verdict: Verdict)
       for (const mutant of own) {
         bench.apply(mutant);
         const verdict = { mutant, outcome: await bench.test(mutant.tests) };
-        bench.restore(mutant.file);
+        bench.restore();
         verdicts.push(verdict);
         tell(verdict);
       }

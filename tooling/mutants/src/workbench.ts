@@ -30,6 +30,8 @@ export type Outcome =
 export class Workbench {
   readonly #folder: string;
   readonly #package: string;
+  /** Files that were changed, as they were: the tree itself may move on meanwhile. */
+  readonly #sound = new Map<string, string>();
 
   constructor(packageName: string) {
     this.#folder = mkdtempSync(join(tmpdir(), "toril-mutant-"));
@@ -43,11 +45,15 @@ export class Workbench {
 
   /** @throws Error when the mutant does not fit the source any more. */
   apply(mutant: Mutant): void {
-    writeFileSync(join(this.#folder, mutant.file), mutate(this.#read(mutant.file), mutant));
+    const { file } = mutant;
+    const source = this.#sound.get(file) ?? readFileSync(join(this.#folder, file), "utf8");
+    this.#sound.set(file, source);
+    writeFileSync(join(this.#folder, file), mutate(source, mutant));
   }
 
-  restore(file: string): void {
-    writeFileSync(join(this.#folder, file), this.#read(file));
+  /** Takes all mutants back. */
+  restore(): void {
+    for (const [file, source] of this.#sound) writeFileSync(join(this.#folder, file), source);
   }
 
   /** Runs test files until the first test fails. */
@@ -57,29 +63,31 @@ export class Workbench {
     const vitest = join(this.#package, "node_modules/vitest/vitest.mjs");
     const child = spawn(process.execPath, [vitest, "run", "--bail=1", ...files], {
       cwd: this.#folder,
-      stdio: "ignore",
+      stdio: ["ignore", "pipe", "pipe"],
       detached: true,
     });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output += text;
+      });
+    }
     const kill = (): void => killGroup(child.pid);
     const timer = setTimeout(kill, TIME_LIMIT_MS);
     // Its own group, so that its test processes end with it; but then it does not end with us by itself.
     process.once("exit", kill);
     const code = await new Promise<number | null>((resolve, reject) => {
       child.on("error", reject);
-      child.on("exit", resolve);
+      child.on("close", resolve);
     });
     clearTimeout(timer);
     process.off("exit", kill);
     if (code === 0) return { kind: "passed" };
-    return code === null ? { kind: "hung" } : { kind: "failed", by: firstFailure(reports) };
+    return code === null ? { kind: "hung" } : { kind: "failed", by: firstFailure(reports) ?? firstError(output) };
   }
 
   dispose(): void {
     rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  #read(file: string): string {
-    return readFileSync(join(this.#package, file), "utf8");
   }
 }
 
@@ -100,19 +108,19 @@ function killGroup(pid: number | undefined): void {
 
 interface Report {
   readonly testResults: readonly {
-    readonly message: string;
     readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
   }[];
 }
 
-function firstFailure(folder: string): string {
+function firstFailure(folder: string): string | undefined {
   const [file] = existsSync(folder) ? readdirSync(folder) : [];
-  if (file === undefined) return "vitest itself";
+  if (file === undefined) return undefined;
   const { testResults } = JSON.parse(readFileSync(join(folder, file), "utf8")) as Report;
-  const failed = testResults.flatMap(
-    ({ assertionResults }) => assertionResults.find(({ status }) => status === "failed") ?? [],
-  );
-  return (
-    failed[0]?.fullName ?? testResults.find(({ message }) => message !== "")?.message.split("\n")[0] ?? "vitest itself"
-  );
+  const all = testResults.flatMap(({ assertionResults }) => assertionResults);
+  return all.find(({ status }) => status === "failed")?.fullName;
+}
+
+/** When no test failed, but vitest did: a file that could not be loaded, a test process that died. */
+function firstError(output: string): string {
+  return output.split("\n").find((line) => line.includes("Error")) ?? "vitest, which said nothing";
 }
