@@ -141,7 +141,8 @@ describe.each(kinds)("virtiofsd (%s)", (kind) => {
     };
     await until(() => good > 20);
     process.kill(Number(/virtiofsd .*?\(pid (\d+)\)/.exec(line)?.[1]), "SIGKILL");
-    await until(() => seen.has(500) || seen.has("cut off"));
+    // Whether a client meets the moment is chance: on a busy machine none may.
+    await cli.printed("stderr", /a daemon ended/);
     const before = good;
     await until(() => good > before + 20);
     stop = true;
@@ -157,15 +158,11 @@ test("vhost-device-vsock killed under load: cut off, never wrong bytes; then ano
   needDaemon(context, "vhost-device-vsock");
   const { port, cli, line } = await spawned({});
   let good = 0;
-  let cutOff = 0;
   let stop = false;
   const client = async (): Promise<void> => {
     while (!stop) {
       const reply = await ask(port, "/page.bin").catch(() => undefined);
-      if (reply === undefined) {
-        cutOff++;
-        continue;
-      }
+      if (reply === undefined) continue; // cut off
       expect([reply.status, reply.body.equals(page)]).toEqual([200, true]);
       good++;
     }
@@ -176,7 +173,7 @@ test("vhost-device-vsock killed under load: cut off, never wrong bytes; then ano
   };
   await until(() => good > 20);
   process.kill(Number(/vhost-device-vsock .*?\(pid (\d+)\)/.exec(line)?.[1]), "SIGKILL");
-  await until(() => cutOff > 0);
+  await cli.printed("stderr", /a daemon ended/);
   const before = good;
   await until(() => good > before + 20);
   stop = true;
