@@ -38,6 +38,8 @@ export interface SeedReport {
 /** Beyond all patience in the system: HTTP waits 30 s, a close 8 s, a session's end 10 s. */
 const PATIENCE_MS = 200_000;
 const QUIET_MS = 60_000;
+/** Bytes of guest memory: the collector counts them, and a run takes milliseconds. */
+const MEMORY = 6 * 2 ** 20;
 const TIDY_MS = 50;
 const INJECTED = "the simulation says so";
 
@@ -97,6 +99,7 @@ async function live(
     "the boot",
     SimulatedMachine.boot({
       ...machineOptions(simulation, faults),
+      memory: MEMORY,
       ...hooks,
       simulation,
       topology,
@@ -107,7 +110,7 @@ async function live(
     PATIENCE_MS,
   );
   const world: World = { simulation, faults, findings, machine, files, disk };
-  const program = await machine.start(scenario.main, scenario.args(faults, simulation.random("arguments")));
+  const program = await machine.start(scenario.main, scenario.args(faults, simulation.random("arguments"), simulation));
   await simulation.run("the program's start", program.ready, PATIENCE_MS);
   droughts.begin(() => machine.guest.core.bell.ring());
   scheduleFaults(world);

@@ -21,7 +21,7 @@ async function simulate(...args: string[]): Promise<string> {
 
 const SEEDS = 2_000;
 /** A busy machine takes several times as long as a quiet one. */
-const PATIENCE = 300_000;
+const PATIENCE = 900_000;
 
 describe("whole appliances under faults", () => {
   it(

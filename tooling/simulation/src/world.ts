@@ -29,7 +29,7 @@ export interface Scenario {
   /** Fills the disk before the machine boots. */
   prepare(disk: MemoryFileSystem): void;
   readonly main: Main;
-  args(faults: FaultPlan, random: SeededRandom): unknown;
+  args(faults: FaultPlan, random: SeededRandom, simulation: Simulation): unknown;
   visitors(world: World): readonly Visitor[];
   /** Whether the program ends by itself once there is nobody any more. */
   readonly ends: "by itself" | "when asked";

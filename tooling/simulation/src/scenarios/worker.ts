@@ -20,6 +20,8 @@ const MAX_FILE = 300_000;
 interface Job {
   readonly seed: number;
   readonly faults: FaultPlan;
+  /** A wait that is not the kernel's, as programs on Node have them: it ends outside of the core's turns. */
+  foreign(milliseconds: number): Promise<void>;
 }
 
 /** Where threads say what was wrong: runs follow one another. */
@@ -154,7 +156,9 @@ async function readAll(sys: Sys, file: OpenFile, model: FileModel, id: number, f
 /** Sends a pattern to the host's echo port, half-closes, and expects the same back. */
 async function talkToHost(sys: Sys, id: number, random: SeededRandom, faults: FaultPlan): Promise<void> {
   const { net } = sys;
-  await sys.threads.sleep(random.next(40));
+  const { foreign } = sys.args as Job;
+  if (once(random, 2)) await foreign(random.next(40));
+  else await sys.threads.sleep(random.next(40));
   const socket = net.socket();
   const length = random.next(once(random, 2) ? 2_000 : 200_000);
   const sent = pattern(id + 50, 0, length);
@@ -162,9 +166,11 @@ async function talkToHost(sys: Sys, id: number, random: SeededRandom, faults: Fa
     await net.connect(socket, { cid: HOST_CID, port: ECHO_PORT }, { timeoutMs: 20_000 });
     const writer = sys.threads.spawn(async (own) => {
       for (let at = 0; at < length; ) {
+        if (once(random, 4)) await foreign(random.next(10));
         const piece = Math.min(between(random, 1, 60_000), length - at);
         at += await own.net.send(socket, sent.subarray(at, at + piece));
       }
+      if (once(random, 2)) await foreign(random.next(10));
       own.net.shutdown(socket, "send");
     });
     const got = new Uint8Array(length + 1);
@@ -280,7 +286,11 @@ export const worker: Scenario = {
   ends: "by itself",
   main,
   prepare: (disk) => disk.addFile("/work/.keep", ""),
-  args: (faults, random): Job => ({ seed: random.next(2 ** 30), faults }),
+  args: (faults, random, simulation): Job => ({
+    seed: random.next(2 ** 30),
+    faults,
+    foreign: (milliseconds) => simulation.sleep(milliseconds, "a wait that is not the kernel's ends"),
+  }),
   visitors(world: World) {
     findings = world.findings;
     const random = world.simulation.random("host echo");
