@@ -4,7 +4,7 @@ import { Errno, SystemError } from "@toril/virtio/platform";
 import { CONFIG_SIZE, readGuestCid } from "../wire/config.ts";
 import { QueueIndex, VsockFeature } from "../wire/ops.ts";
 import type { VsockDriver } from "./api.ts";
-import { Driver, type DriverParts } from "./driver.ts";
+import { Driver } from "./driver.ts";
 import { EventRing } from "./event-ring.ts";
 import { settingsFrom, type VsockDriverOptions } from "./options.ts";
 import { PacketPool } from "./packet-pool.ts";
@@ -12,6 +12,7 @@ import { RxRing } from "./rx-ring.ts";
 import { emptyStats } from "./stats.ts";
 import type { Token } from "./token.ts";
 import { TxRing } from "./tx-ring.ts";
+import type { DriverParts } from "./wiring.ts";
 
 /** Events are rare: a migration. */
 const EVENT_QUEUE_SIZE = 16;

@@ -15,38 +15,23 @@ import { EphemeralPorts } from "../connection/ephemeral-ports.ts";
 import { CONFIG_SIZE, readGuestCid } from "../wire/config.ts";
 import { QueueIndex } from "../wire/ops.ts";
 import type { VsockDriver } from "./api.ts";
-import { type Connection, News } from "./connection.ts";
-import { Connections, type Identity } from "./connections.ts";
+import type { Connection } from "./connection.ts";
+import type { Connections, Identity } from "./connections.ts";
 import type { EventRing } from "./event-ring.ts";
 import { Listener, type ListenerOwner } from "./listener.ts";
-import { LoanDesk } from "./loans.ts";
 import type { DriverSettings } from "./options.ts";
 import type { PacketPool } from "./packet-pool.ts";
-import { Receiver } from "./receiver.ts";
-import { Reporter } from "./reporter.ts";
+import type { Receiver } from "./receiver.ts";
+import type { Reporter } from "./reporter.ts";
 import type { RxRing } from "./rx-ring.ts";
 import type { MutableStats, VsockDriverStats } from "./stats.ts";
 import type { Token } from "./token.ts";
-import { Transmitter } from "./transmitter.ts";
+import type { Transmitter } from "./transmitter.ts";
 import type { TxRing } from "./tx-ring.ts";
+import { type DriverParts, wire } from "./wiring.ts";
 
 // The queues were asked for in the order of their numbers, so these are their places in `InitializedDevice`, too.
 const { Rx: RX, Tx: TX, Event: EVENT } = QueueIndex;
-
-/** What `createVsockDriver` has set up. */
-export interface DriverParts {
-  readonly settings: DriverSettings;
-  readonly device: InitializedDevice<Token>;
-  readonly interrupts: InterruptFlags;
-  readonly guestCid: Cid;
-  readonly rx: RxRing;
-  readonly tx: TxRing;
-  readonly events: EventRing;
-  readonly packets: PacketPool;
-  readonly ringBuffers: PacketPool;
-  readonly stats: MutableStats;
-  readonly wake: () => void;
-}
 
 export class Driver implements VsockDriver, ListenerOwner {
   readonly #stats: MutableStats;
@@ -72,7 +57,7 @@ export class Driver implements VsockDriver, ListenerOwner {
   #resetting: Promise<void> | undefined;
 
   constructor(parts: DriverParts) {
-    const { settings, device, rx, tx, packets, stats, wake } = parts;
+    const { settings, device, stats } = parts;
     this.#settings = settings;
     this.#device = device;
     this.#interrupts = parts.interrupts;
@@ -85,57 +70,19 @@ export class Driver implements VsockDriver, ListenerOwner {
       tx: notifications[TX] ?? none,
       event: notifications[EVENT] ?? none,
     };
-    this.#rx = rx;
-    this.#tx = tx;
+    this.#rx = parts.rx;
+    this.#tx = parts.tx;
     this.#events = parts.events;
-    this.#packets = packets;
+    this.#packets = parts.packets;
     this.#ringBuffers = parts.ringBuffers;
-    this.#wake = wake;
+    this.#wake = parts.wake;
     this.#ports = new EphemeralPorts(settings.ephemeralPorts);
-    const identity: Identity = { cid: parts.guestCid };
-    const reporter = new Reporter(settings.log);
-    const loanDesk = new LoanDesk((onReturned) => reporter.returned(onReturned));
-    const connections = new Connections(
-      {
-        ...{ memory: device.transport.memory, stats, loanDesk },
-        repost: (buffer) => rx.post(buffer),
-        takePacket: (payload) => packets.take(payload),
-        offerPacket: (payload) => packets.offer(payload),
-        enlist: (connection) => connections.settle(connection),
-        sendNow: (connection) => transmitter.sendNow(connection),
-        blockedOn: (connection, what) => transmitter.blockedOn(connection, what),
-        announce: (connection, news) => reporter.announce(connection, news),
-        chunkReturned: (chunk) => transmitter.chunkReturned(chunk),
-        loansReturned: (connection) => reporter.announce(connection, News.Returned),
-        signalled: (connection, signals) => connections.signalled(connection, signals),
-      },
-      ...([settings, stats, identity, reporter, wake] as const),
-    );
-    const transmitter: Transmitter = new Transmitter({
-      ...{
-        settings,
-        tx,
-        packets,
-        ringBuffers: parts.ringBuffers,
-        stats,
-        identity,
-        connections,
-        loanDesk,
-        reporter,
-        wake,
-      },
-      queue: device.queue(TX),
-      publish: () => void this.#publish(),
-    });
-    const { owedResets } = transmitter;
-    this.#receiver = new Receiver({
-      ...{ settings, rx, stats, identity, connections, owedResets, reporter, listeners: this.#listeners },
-      queue: device.queue(RX),
-    });
-    this.#identity = identity;
-    this.#reporter = reporter;
-    this.#connections = connections;
-    this.#transmitter = transmitter;
+    const wired = wire(parts, this.#listeners, () => void this.#publish());
+    this.#identity = wired.identity;
+    this.#reporter = wired.reporter;
+    this.#connections = wired.connections;
+    this.#transmitter = wired.transmitter;
+    this.#receiver = wired.receiver;
   }
 
   get guestCid(): Cid {
