@@ -7,7 +7,8 @@ import { describe, expect, test } from "vitest";
 import { PacketHeader } from "../wire/header.ts";
 import { Op } from "../wire/ops.ts";
 import { type CreditUpdates, PACKET_OVERHEAD, plus, unconsumed } from "./credit.ts";
-import { Endpoint, Signal } from "./endpoint.ts";
+import { Endpoint } from "./endpoint.ts";
+import { Signal } from "./signals.ts";
 
 interface Packet {
   readonly header: PacketHeader;

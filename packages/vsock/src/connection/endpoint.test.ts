@@ -2,7 +2,8 @@ import { Errno } from "@toril/virtio/platform";
 import { describe, expect, test } from "vitest";
 import { PacketHeader } from "../wire/header.ts";
 import { MAX_PAYLOAD, Op, opName, ShutdownFlag } from "../wire/ops.ts";
-import { Endpoint, Signal } from "./endpoint.ts";
+import { Endpoint } from "./endpoint.ts";
+import { Signal } from "./signals.ts";
 
 const WINDOW = 65_536;
 

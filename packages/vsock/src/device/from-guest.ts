@@ -1,8 +1,9 @@
 /** The TX ring, from the device's side: each packet is checked, given to its connection's endpoint, and its bytes to the handler. */
 import type { Chain, DeviceQueue } from "@toril/virtqueue";
 import { type Cid, HOST_CID, type Port } from "../address.ts";
-import { Endpoint, Signal } from "../connection/endpoint.ts";
+import { Endpoint } from "../connection/endpoint.ts";
 import type { OwedResets } from "../connection/owed-resets.ts";
+import { Signal } from "../connection/signals.ts";
 import { HEADER_SIZE, PacketHeader, readHeader, readHeaderBytes } from "../wire/header.ts";
 import { Op, SocketType } from "../wire/ops.ts";
 import { countPacket } from "../wire/packet-counts.ts";

@@ -1,6 +1,7 @@
 /** The connections of one device, from the first packet to the last: who has something to send, who is owed a call, whose time is up. */
 import type { Port } from "../address.ts";
-import { type Endpoint, Signal } from "../connection/endpoint.ts";
+import type { Endpoint } from "../connection/endpoint.ts";
+import { Signal } from "../connection/signals.ts";
 import { ConnectionTable } from "../connection/table.ts";
 import { Turns } from "../connection/turns.ts";
 import { BlockPool } from "./block-pool.ts";

@@ -1,6 +1,7 @@
 /** The connections of one driver, from the first packet to the last: who is there, who has something to send, whose time is up. */
 import type { Cid, Port, VsockAddress } from "../address.ts";
-import { type Endpoint, Signal } from "../connection/endpoint.ts";
+import type { Endpoint } from "../connection/endpoint.ts";
+import { Signal } from "../connection/signals.ts";
 import { ConnectionTable } from "../connection/table.ts";
 import { Turns } from "../connection/turns.ts";
 import { Connection, type ConnectionOwner, News } from "./connection.ts";

@@ -1,8 +1,9 @@
 /** The way in: each packet of the RX ring is checked, given to its connection's endpoint, and its bytes are kept. */
 import type { DriverQueue } from "@toril/virtqueue";
 import type { Cid, Port, VsockAddress } from "../address.ts";
-import { Endpoint, Signal } from "../connection/endpoint.ts";
+import { Endpoint } from "../connection/endpoint.ts";
 import type { OwedResets } from "../connection/owed-resets.ts";
+import { Signal } from "../connection/signals.ts";
 import { HEADER_SIZE, PacketHeader, readHeader } from "../wire/header.ts";
 import { Op, SocketType } from "../wire/ops.ts";
 import { countPacket } from "../wire/packet-counts.ts";
