@@ -1,5 +1,6 @@
 /** What threads of a machine load by name: the guest's program, the host's end beside the vsock device, and who they are. */
 import type { Sys } from "@toril/machine";
+import { servePages } from "./experiment/page-server.ts";
 import { answerJobs } from "./guest.ts";
 import { threadId } from "./thread-id.ts";
 
@@ -9,6 +10,12 @@ export { type HostJob, measure } from "./host-end.ts";
 export function main(sys: Sys): Promise<void> {
   const id = threadId();
   if (id !== undefined) sys.report("thread", () => ({ id }));
+  return answerJobs(sys);
+}
+
+/** The guest's program of the experiment: answers, and serves pages. */
+export function experiment(sys: Sys): Promise<void> {
+  sys.threads.spawn(servePages, { name: "pages" });
   return answerJobs(sys);
 }
 

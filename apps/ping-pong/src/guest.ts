@@ -7,6 +7,7 @@ import type { DmaBuffer } from "@toril/memory";
 import type { Socket } from "@toril/sockets";
 import { Errno } from "@toril/virtio/platform";
 import { BorrowedBytes } from "@toril/vsock";
+import { ExtraCopies } from "./experiment/extra-copies.ts";
 import { countedMessages, type Job, LENGTH_BYTES, type PongReport, readLength, Signal, writeLength } from "./job.ts";
 import { Direction, fill, firstFault, Sink } from "./payload.ts";
 
@@ -68,6 +69,7 @@ class GuestEnd {
   /** Absent when received bytes are borrowed. */
   readonly #in: DmaBuffer | undefined;
   readonly #inBytes: Uint8Array;
+  readonly #extra: ExtraCopies | undefined;
   readonly #sink = new Sink();
   readonly #received: number[] = [];
   readonly #answered: number[] = [];
@@ -80,7 +82,8 @@ class GuestEnd {
     this.#peer = peer;
     this.#job = job;
     this.#out = allocate(sys, job.size);
-    this.#in = job.mode === "rtt" && job.receive === "copy" ? allocate(sys, job.size) : undefined;
+    this.#in = job.mode === "rtt" && job.receive !== "borrow" ? allocate(sys, job.size) : undefined;
+    this.#extra = job.receive === "three-copies" ? new ExtraCopies(job.size) : undefined;
     this.#inBytes = this.#in?.bytes ?? new Uint8Array(0);
     fill(this.#out.bytes, Direction.PONG, 0);
   }
@@ -145,6 +148,7 @@ class GuestEnd {
       if (count === -Errno.EAGAIN) count = await net.recv(this.#peer, target);
       if (count <= 0) throw new Error("the connection ended in the middle of a message");
       if (this.#job.payload !== "unread") this.#look(target.subarray(0, count), message, got);
+      this.#extra?.copy(target.subarray(0, count));
       got += count;
     }
   }

@@ -5,6 +5,11 @@
  * they are shown).
  */
 export { PRESET_NAMES, type PresetName } from "./conditions.ts";
+export { EXPERIMENT } from "./experiment/steps.ts";
+export { experimentDocument } from "./experiment/document.ts";
+export { EXPERIMENT_SIZES, runExperiment } from "./experiment/run.ts";
+export { formatExperiment } from "./experiment/table.ts";
+export { experimentPage } from "./report/experiment-page.ts";
 export { jsonDocument } from "./document.ts";
 export type { Mode } from "./job.ts";
 export { MACHINES, MAX_SIZE, type Modules, type PingPongOptions, SIZES, TX_PATHS, type Watcher } from "./options.ts";

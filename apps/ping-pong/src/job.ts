@@ -22,8 +22,8 @@ export type Mode = "rtt" | "bulk";
  */
 export type Payload = "unread" | "read" | "checked";
 
-/** How the guest receives: into a buffer of its own, or where the device has put the bytes. */
-export type Receive = "copy" | "borrow";
+/** How the guest receives: into a buffer of its own, there and on through two more, or where the device has put the bytes. */
+export type Receive = "copy" | "three-copies" | "borrow";
 
 export interface Job {
   readonly mode: Mode;

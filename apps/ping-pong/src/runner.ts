@@ -1,6 +1,6 @@
 /** One measurement: boots the machines, starts the peers, measures them all by the schedule, and stops them. */
-import { cpus, release, totalmem } from "node:os";
 import { type Conditions, PRESETS } from "./conditions.ts";
+import { machineDescription } from "./description.ts";
 import { counted, runFigures } from "./measures.ts";
 import type { PingPongOptions, Watcher } from "./options.ts";
 import type { CellBase, MachineCell, Missing, Outcome, PeerCell, Rounds, Subject } from "./outcome.ts";
@@ -67,13 +67,6 @@ async function mustPin(cpus: Conditions["cpus"]): Promise<void> {
 function conditionsOf({ preset, cpus: given }: PingPongOptions): Conditions {
   const conditions: Conditions = PRESETS[preset];
   return given === undefined ? conditions : { ...conditions, cpus: given };
-}
-
-/** The computer that the figures are from: they mean nothing without it. */
-function machineDescription(): string {
-  const [cpu] = cpus();
-  const memory = Math.round(totalmem() / 2 ** 30);
-  return `${cpus().length} × ${cpu?.model ?? "unknown CPU"}, ${memory} GiB, ${process.platform} ${release()}, Node ${process.version}`;
 }
 
 function machineSubject(machine: MeasuredMachine, options: PingPongOptions, conditions: Conditions): Subject {

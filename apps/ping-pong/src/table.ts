@@ -1,5 +1,6 @@
 /** The outcome for people at a terminal. */
 
+import { pad } from "./columns.ts";
 import type { Mode } from "./job.ts";
 import type { Cell, MachineCell, Outcome, Rounds } from "./outcome.ts";
 import { ratios } from "./ratios.ts";
@@ -84,13 +85,4 @@ function ratioLines({ cells, preset }: Outcome): string[] {
     reached ? "reached" : "not reached",
   ]);
   return rows.length === 0 ? [] : ["", "Against what it is to reach", pad(rows), ""];
-}
-
-/** Columns as wide as their widest cell; the first one to the left, the rest to the right. */
-function pad(rows: readonly (readonly string[])[]): string {
-  const columns = Math.max(...rows.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  ");
-  return rows.map((row) => line(row).trimEnd()).join("\n");
 }

@@ -1,1 +1,1 @@
-export { main, measure } from "@toril/app-ping-pong/ends";
+export { deviceThread, experiment, main, measure } from "@toril/app-ping-pong/ends";

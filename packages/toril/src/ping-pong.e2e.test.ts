@@ -179,3 +179,25 @@ test("a processor that is not there: one line, exit code 1", async () => {
   expect([code, stdout]).toEqual([1, ""]);
   expect(stderr).toMatch(/^toril: ping-pong: cannot pin to processor 9999: .*\n$/);
 });
+
+test("--preset toro-2023: every step, every path, round trips and pages", async () => {
+  const few = ["--preset", "toro-2023", "--sizes", "8192", "--count", "3", "--rounds", "1", "--json"];
+  const { code, stdout, stderr } = await toril(["ping-pong", ...few]);
+  expect([code, stderr]).toEqual([0, ""]);
+  const { results, steps, partial } = JSON.parse(stdout) as {
+    results: readonly { step: string; tx: string; mode: string; copiedBytes: number; pages: number }[];
+    steps: readonly { name: string }[];
+    partial: boolean;
+  };
+  expect([results.length, partial]).toEqual([steps.length * 3 * 2, false]);
+  // A page of 133,000 bytes: two copies, one, or none, beside heads and headers.
+  for (const { tx, copiedBytes, pages } of results.filter(({ mode }) => mode === "page")) {
+    const copies = Math.round(copiedBytes / pages / 133_000);
+    expect([tx, copies]).toEqual([tx, tx === "two-copy" ? 2 : tx === "one-copy" ? 1 : 0]);
+  }
+});
+
+test("--preset toro-2023 has machines and loads of its own", async () => {
+  const { code, stderr } = await toril(["ping-pong", "--preset", "toro-2023", "--machine", "inline"]);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/^toril: the preset toro-2023 .* leave --machine out\n$/)]);
+});

@@ -6,9 +6,9 @@ import type { Stages } from "../stages.ts";
 import { copiedPerMessage, countedOver, isMachine, nameOf, stagesPerMessage, summarize } from "../summary.ts";
 import { formatNumber, formatSize } from "../units.ts";
 import { type Bar, barChart } from "./bars.ts";
+import { cellOf, htmlPage, legend, paragraph, plots, table } from "./html.ts";
 import { linePlot, type Series } from "./line-plot.ts";
-import { STYLE } from "./style.ts";
-import { element, escapeText } from "./svg.ts";
+import { element } from "./svg.ts";
 
 type Figure = "p50Us" | "mbPerS";
 
@@ -57,17 +57,7 @@ export function reportPage(outcome: Outcome): string {
       : paragraph(`Not measured: ${missing.map(({ name, reason }) => `${name} (${reason})`).join("; ")}.`),
     methods(outcome),
   ];
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Toril ping-pong</title>
-<style>${STYLE}</style>
-<main>
-${body.filter((part) => part !== "").join("\n")}
-</main>
-</html>
-`;
+  return htmlPage("Toril ping-pong", body);
 }
 
 function latency(cells: readonly Cell[], machines: readonly string[]): string[] {
@@ -251,37 +241,4 @@ function methods({ elapsedMs, preset }: Outcome): string {
 ${paragraph("A program on the kernel answers on a vsock port. The other side is a handler on the thread of the vsock device (inline, dedicated), or a process that connects to the device's Unix socket (vhost-user). It keeps one message on its way, and takes the time from handing a message over to the last byte of the answer. Each run has a warm-up that does not count; counters are read at both ends of the counted messages.")}
 ${paragraph("On the zero-copy path the guest lends its buffer to the device, and borrows what it receives; on the others it sends and receives by copying. Messages below the driver's threshold are copied on every path. Node peers are two processes (sockets) or two threads (MessagePort); C peers are two processes: rings in shared memory that spin or sleep in a futex, and a pair of Unix sockets.")}
 ${paragraph(`${(elapsedMs / 1000).toFixed(0)} s in all. Made with: ${command}`, "meta")}`;
-}
-
-function legend(entries: readonly (readonly [string, string])[]): string {
-  const items = entries.map(([name, look]) => {
-    const swatch = element(
-      "svg",
-      { viewBox: "0 0 14 14", "aria-hidden": "true" },
-      element("rect", { class: look, width: 14, height: 14, rx: 2 }),
-    );
-    return element("li", {}, swatch, escapeText(name));
-  });
-  return element("ul", { class: "legend" }, ...items);
-}
-
-function plots(figures: readonly string[]): string {
-  return element("div", { class: "plots" }, ...figures.map((figure) => element("figure", {}, figure)));
-}
-
-function paragraph(words: string, look = ""): string {
-  return element("p", look === "" ? {} : { class: look }, escapeText(words));
-}
-
-function cellOf(words: string): string {
-  return element("td", {}, escapeText(words));
-}
-
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const head = element("tr", {}, ...header.map((words) => element("th", {}, escapeText(words))));
-  return element(
-    "div",
-    { class: "scroll" },
-    element("table", {}, head, ...rows.map((row) => element("tr", {}, ...row))),
-  );
 }

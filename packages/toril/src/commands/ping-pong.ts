@@ -2,17 +2,24 @@
 import { accessSync, constants, statSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import {
+  EXPERIMENT,
+  EXPERIMENT_SIZES,
+  experimentDocument,
+  experimentPage,
+  formatExperiment,
   formatTable,
   jsonDocument,
   MACHINES,
   MAX_SIZE,
   type Mode,
-  type Outcome,
   PRESET_NAMES,
   type PresetName,
+  reportPage,
+  runExperiment,
   runPingPong,
   SIZES,
   TX_PATHS,
+  type Watcher,
 } from "@toril/app-ping-pong";
 import type { MachineKind } from "@toril/machine";
 import type { TxPath } from "@toril/vsock";
@@ -30,16 +37,23 @@ const MODES: readonly Mode[] = ["rtt", "bulk"];
 interface PingPongFlags {
   readonly machine?: MachineKind | "all";
   readonly tx: TxPath | "all";
-  readonly sizes: readonly number[];
+  readonly sizes?: readonly number[];
   readonly count?: number;
   readonly rounds?: number;
-  readonly mode: Mode | "all";
+  readonly mode?: Mode | "all";
   readonly peers: boolean;
-  readonly preset: PresetName;
+  readonly preset: PresetName | typeof EXPERIMENT;
   readonly pin?: readonly [number, number];
   readonly json: boolean;
   readonly capture?: string;
   readonly report?: string;
+}
+
+/** What was found out, as it is shown. */
+interface Findings {
+  table(): string;
+  document(): object;
+  page(): string;
 }
 
 export function addPingPong(program: Command, context: CommandContext, exit: (code: number) => void): void {
@@ -56,15 +70,24 @@ export function addPingPong(program: Command, context: CommandContext, exit: (co
         .choices([...TX_PATHS, "all"])
         .default("all"),
     )
-    .option("--sizes <list>", "bytes of a message, with commas between: 64,4096,1M", readSizes, SIZES)
+    .option(
+      "--sizes <list>",
+      `bytes of a message, with commas between: 64,4096,1M (default: ${SIZES.join(",")}; toro-2023: ${EXPERIMENT_SIZES.join(",")})`,
+      readSizes,
+    )
     .option("--count <n>", "messages of each run (default: as many as its share of the time takes)", readCount)
     .option("--rounds <n>", "rounds, of which the medians are told (default: 5)", wholeNumber("a count", 1, 1_000))
     .addOption(
-      new Option("--mode <mode>", "rtt: there and back; bulk: one way, from the guest")
-        .choices([...MODES, "all"])
-        .default("all"),
+      new Option("--mode <mode>", "rtt: there and back; bulk: one way, from the guest (default: all)").choices([
+        ...MODES,
+        "all",
+      ]),
     )
-    .addOption(new Option("--preset <name>", "a named set of conditions").choices(PRESET_NAMES).default("default"))
+    .addOption(
+      new Option("--preset <name>", "a named set of conditions; toro-2023: the experiment of that year, step by step")
+        .choices([...PRESET_NAMES, EXPERIMENT])
+        .default("default"),
+    )
     .option("--pin <cpu,cpu>", "keep each machine's and each peer's two sides on a processor each", readCpus)
     .option("--no-peers", "only our own machines")
     .option("--report <file.html>", "also write a page with plots")
@@ -85,14 +108,16 @@ async function pingPong(flags: PingPongFlags, context: CommandContext): Promise<
   });
   const progress = new Progress((text) => context.stderr(text), "ping-pong");
   try {
-    const outcome = await measure(flags, progress, ending.signal);
+    const findings = await findOut(flags, {
+      progress: (what, share) => progress.show(what, share),
+      signal: ending.signal,
+    });
     progress.end();
     if (report !== undefined) {
-      const { reportPage } = await import("@toril/app-ping-pong");
-      writeFileSync(report, reportPage(outcome));
+      writeFileSync(report, findings.page());
       context.stderr(`toril: the report is in ${report}\n`);
     }
-    context.stdout(flags.json ? `${JSON.stringify(jsonDocument(outcome))}\n` : formatTable(outcome));
+    context.stdout(flags.json ? `${JSON.stringify(findings.document())}\n` : findings.table());
     return 0;
   } finally {
     progress.end();
@@ -100,32 +125,70 @@ async function pingPong(flags: PingPongFlags, context: CommandContext): Promise<
   }
 }
 
-async function measure(flags: PingPongFlags, progress: Progress, signal: AbortSignal): Promise<Outcome> {
-  const { machine, tx, sizes, count, rounds, mode, preset, pin, peers, capture } = flags;
+async function findOut(flags: PingPongFlags, watcher: Watcher): Promise<Findings> {
   try {
-    return await runPingPong(
-      {
-        modules: { ends: applianceUrl("ping-pong"), process: pingPongProcess, sources: pingPongSources },
-        machines: machine === undefined ? DEFAULT_MACHINES : machine === "all" ? MACHINES : [machine],
-        machinesAre: machine === "all" ? "optional" : "required",
-        tx: tx === "all" ? TX_PATHS : [tx],
-        sizes,
-        modes: mode === "all" ? MODES : [mode],
-        peers: peers ? "all" : "none",
-        preset,
-        ...(count === undefined ? {} : { count }),
-        ...(rounds === undefined ? {} : { rounds }),
-        ...(capture === undefined ? {} : { capture }),
-        ...(pin === undefined ? {} : { cpus: pin }),
-      },
-      { progress: (what, share) => progress.show(what, share), signal },
-    );
+    const { preset } = flags;
+    return preset === EXPERIMENT ? await experiment(flags, watcher) : await measure({ ...flags, preset }, watcher);
   } catch (error) {
     // What its surroundings refuse is told in a line; the rest keeps its stack.
-    if (error instanceof Error && !isBug(error))
+    if (error instanceof Error && !isBug(error) && !(error instanceof UsageError)) {
       throw new CommandError(`ping-pong: ${error.message}`, { cause: error });
+    }
     throw error;
   }
+}
+
+const modules = { ends: applianceUrl("ping-pong"), process: pingPongProcess, sources: pingPongSources };
+
+async function measure(flags: PingPongFlags & { readonly preset: PresetName }, watcher: Watcher): Promise<Findings> {
+  const { machine, tx, sizes, count, rounds, mode, preset, pin, peers, capture } = flags;
+  const machines = machine === undefined ? DEFAULT_MACHINES : machine === "all" ? MACHINES : [machine];
+  const outcome = await runPingPong(
+    {
+      modules,
+      machines,
+      machinesAre: machine === "all" ? "optional" : "required",
+      tx: tx === "all" ? TX_PATHS : [tx],
+      sizes: sizes ?? SIZES,
+      modes: mode === undefined || mode === "all" ? MODES : [mode],
+      peers: peers ? "all" : "none",
+      preset,
+      ...(count === undefined ? {} : { count }),
+      ...(rounds === undefined ? {} : { rounds }),
+      ...(pin === undefined ? {} : { cpus: pin }),
+      ...(capture === undefined ? {} : { capture }),
+    },
+    watcher,
+  );
+  return {
+    table: () => formatTable(outcome),
+    document: () => jsonDocument(outcome),
+    page: () => reportPage(outcome),
+  };
+}
+
+async function experiment(flags: PingPongFlags, watcher: Watcher): Promise<Findings> {
+  const { tx, sizes, count, rounds, ...others } = flags;
+  for (const name of ["machine", "mode", "pin", "capture"] as const) {
+    if (others[name] !== undefined) {
+      throw new UsageError(`the preset ${EXPERIMENT} has machines and loads of its own: leave --${name} out`);
+    }
+  }
+  const outcome = await runExperiment(
+    {
+      modules,
+      tx: tx === "all" ? TX_PATHS : [tx],
+      sizes: sizes ?? EXPERIMENT_SIZES,
+      ...(count === undefined ? {} : { count }),
+      ...(rounds === undefined ? {} : { rounds }),
+    },
+    watcher,
+  );
+  return {
+    table: () => formatExperiment(outcome),
+    document: () => experimentDocument(outcome),
+    page: () => experimentPage(outcome),
+  };
 }
 
 function isBug(error: Error): boolean {
