@@ -23,7 +23,7 @@ export interface Recording {
 const STDERR = 2;
 
 /** A file to record into cannot be written; `code` is Node's: ENOENT, EACCES, EISDIR … */
-export class RecordingError extends Error {
+class RecordingError extends Error {
   override readonly name = "RecordingError";
   readonly code: string;
 

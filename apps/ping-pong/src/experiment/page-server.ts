@@ -8,7 +8,7 @@ import type { Socket } from "@toril/sockets";
 import { Direction, fill } from "../payload.ts";
 import { PAGE_BYTES } from "./page.ts";
 
-export interface PageArgs {
+interface PageArgs {
   readonly pagePort: number;
 }
 

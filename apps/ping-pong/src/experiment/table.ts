@@ -5,9 +5,6 @@ import { median } from "../statistics.ts";
 import { formatNumber, formatSize } from "../units.ts";
 import type { ExperimentCell, ExperimentOutcome, Pages, RoundTrips } from "./outcome.ts";
 
-/** Round trips of the post's tables: total time of so many. */
-export const ROUND_TRIPS = 1000;
-
 export function formatExperiment(outcome: ExperimentOutcome): string {
   const { steps, sizes, cells } = outcome;
   const partial = outcome.completeness === "partial" ? ["PARTIAL: it was ended before all rounds were done.", ""] : [];

@@ -68,7 +68,7 @@ describe.each(peers)("faults of $title", ({ peer }) => {
     await mounted.transport.close();
     await daemon.stop();
     const next = await startVirtiofsd({ directory: mounted.root, command: peer.command });
-    const options = { socketPath: next.socketPath, memory, deviceType: DeviceType.FileSystem, timeoutMs: 200 };
+    const options = { socketPath: next.socketPath, memory, deviceType: DeviceType.FileSystem, timeoutMs: 3_000 };
     const transport = await connectFrontEnd({ ...options, config: virtioFsConfig("host") });
     const heap = new Heap({ memory: memory.guest, base: guestAddress(0), size: memory.guest.size });
     const { driver } = await mountOn(transport, mounted.root, "none", mounted.loop, heap);
