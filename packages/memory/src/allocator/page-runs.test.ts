@@ -112,6 +112,19 @@ describe("page runs", () => {
     );
   });
 
+  it("of one page each join in every order in which they come back, also the first and the last of all", () => {
+    const orders = [0, 1, 2, 3].flatMap((a) =>
+      [0, 1, 2, 3].flatMap((b) => [0, 1, 2, 3].flatMap((c) => [[a, b, c, 6 - a - b - c]])),
+    );
+    for (const order of orders.filter((pages) => new Set(pages).size === 4)) {
+      const runs = new PageRuns(4);
+      for (const _ of order) runs.takeLow(1);
+      expect(freeRuns(runs)).toEqual([]);
+      for (const page of order) runs.release(page, 1);
+      expect([order, freeRuns(runs), runs.freeRuns, runs.freePages]).toEqual([order, [[0, 4]], 1, 4]);
+    }
+  });
+
   it("that share a bin with longer ones are not taken for them", () => {
     const runs = new PageRuns(COUNT);
     runs.takeLow(64);
