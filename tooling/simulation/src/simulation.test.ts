@@ -54,16 +54,20 @@ describe("whole appliances under faults", () => {
     PATIENCE,
   );
 
-  it("a fault can be left out, and the run is another one that replays as well", async () => {
-    const { faults, hash } = await runSeed({ seed: 6 });
-    const [left] = faults;
-    if (left === undefined) throw new Error("seed 6 has no fault any more: take another");
-    const without = new Set([left]);
-    const report = await runSeed({ seed: 6, without });
-    expect(report.faults).toEqual(faults.slice(1));
-    expect(report.hash).not.toBe(hash);
-    expect((await runSeed({ seed: 6, without })).hash).toBe(report.hash);
-  });
+  it(
+    "a fault can be left out, and the run is another one that replays as well",
+    async () => {
+      const { faults, hash } = await runSeed({ seed: 3 });
+      const [left] = faults;
+      if (left === undefined) throw new Error("seed 3 has no fault any more: take another");
+      const without = new Set([left]);
+      const report = await runSeed({ seed: 3, without });
+      expect(report.faults).toEqual(faults.slice(1));
+      expect(report.hash).not.toBe(hash);
+      expect((await runSeed({ seed: 3, without })).hash).toBe(report.hash);
+    },
+    PATIENCE,
+  );
 });
 
 describe("a simulation that can fail", () => {
