@@ -1,11 +1,11 @@
 /** Builds the whole site into a folder. */
-import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { requestPathDiagram } from "./diagram.ts";
 import { findDocuments } from "./documents.ts";
 import { framePage } from "./page.ts";
-import { render } from "./render.ts";
+import { FIGURES, render } from "./render.ts";
 
 /** A document says where the drawing goes with this comment; the plain text drawing behind it is for other readers. */
 const DIAGRAM_MARK = /<!-- diagram: path of a request -->\s*(?:<pre><code>[\s\S]*?<\/code><\/pre>)?/;
@@ -26,6 +26,7 @@ export function buildSite(root: string, out: string): string[] {
     writeFileSync(file, framePage({ target: document.target, title, body }, documents));
     return document.target;
   });
+  if (existsSync(join(root, FIGURES))) cpSync(join(root, FIGURES), join(out, FIGURES), { recursive: true });
   cpSync(fileURLToPath(new URL("../assets", import.meta.url)), out, { recursive: true });
   return targets;
 }

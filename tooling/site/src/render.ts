@@ -37,6 +37,9 @@ export function render(document: Document, all: readonly Document[]): Rendered {
   return { title, html };
 }
 
+/** Plots and reports, below the repository's root. */
+export const FIGURES = "docs/figures";
+
 /** @returns `undefined` for source files and folders: they are in the repository, not on the site. */
 function resolveLink(href: string, from: Document, all: readonly Document[]): string | undefined {
   if (/^[a-z]+:/.test(href) || href.startsWith("#")) return href;
@@ -44,6 +47,8 @@ function resolveLink(href: string, from: Document, all: readonly Document[]): st
   const source = posix.normalize(posix.join(dirname(from.source), path)).replace(/\/$/, "");
   const found = all.find((document) => document.source === source || document.source === `${source}/README.md`);
   if (found === undefined) {
+    // Figures are copied along as they are: from a document in docs/, the link is the same.
+    if (source.startsWith(FIGURES)) return href;
     if (!path.endsWith(".md")) return undefined;
     throw new Error(`${from.source} links to ${href}, which is no document: fix the link`);
   }

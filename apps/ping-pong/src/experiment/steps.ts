@@ -55,9 +55,9 @@ export const STEPS: readonly Step[] = [
     tuning: {},
     receive: "three-copies",
   },
-  { name: "+ receive once", change: "one copy to receive", tuning: {}, receive: "copy" },
+  { name: "+ 1 copy in", change: "one copy to receive", tuning: {}, receive: "copy" },
   {
-    name: "+ borrow",
+    name: "+ 0 copies in",
     change: "no copy to receive: the program reads where the device has written",
     tuning: {},
     receive: "borrow",

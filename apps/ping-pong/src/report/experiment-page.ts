@@ -5,6 +5,7 @@ import { isRoundTrips, msPerPage, p50 } from "../experiment/table.ts";
 import { formatNumber, formatSize } from "../units.ts";
 import { type Bar, barChart } from "./bars.ts";
 import { cellOf, htmlPage, legend, paragraph, plots, table } from "./html.ts";
+import { element, escapeText } from "./svg.ts";
 
 const LOOKS: Readonly<Record<TxPath, string>> = { "two-copy": "p7", "one-copy": "p1", "zero-copy": "p4" };
 
@@ -33,9 +34,12 @@ export function experimentPage(outcome: ExperimentOutcome): string {
     outcome.completeness === "partial"
       ? paragraph("Partial: the measurement was ended before all rounds were done.", "warning")
       : "",
-    table(
-      ["step", "what is changed"],
-      steps.map(({ name, change }) => [cellOf(name), cellOf(change)]),
+    element(
+      "dl",
+      {},
+      ...steps.map(
+        ({ name, change }) => `${element("dt", {}, escapeText(name))}${element("dd", {}, escapeText(change))}`,
+      ),
     ),
     "<h2>What each step is worth</h2>",
     legend(paths.map((tx) => [tx, LOOKS[tx]])),
