@@ -36,6 +36,8 @@ describe("IdlePolicy", () => {
     for (let i = 0; i < 30; i++) {
       spinOut();
       policy.waited(0.05, "rung");
+      policy.spin(); // a find now and then, or it would rest
+      policy.worked();
     }
     expect(spinOut()).toBeGreaterThan(0.09);
     policy.waited(0.05, "rung");
@@ -66,10 +68,54 @@ describe("IdlePolicy", () => {
     const { policy } = create();
     for (let i = 0; i < 4; i++) policy.waited(50, "rung");
     expect(policy.budgetMs).toBe(0);
-    for (let i = 0; i < 4; i++) policy.waited(0.2, "rung");
+    for (let i = 0; i < 4; i++) policy.waited(0.15, "rung");
     expect(policy.budgetMs).toBe(0.08);
-    policy.waited(0.26, "rung");
+    policy.waited(0.16, "rung");
     expect(policy.budgetMs).toBe(0.04);
+  });
+
+  it("is not misled by one spin during which the thread did not run", () => {
+    let time = 0;
+    const policy = new IdlePolicy(limits, () => time);
+    const spinOut = (turnMs: number): number => {
+      let turns = 0;
+      for (; policy.spin(); turns++) time += turnMs;
+      policy.waited(0.05, "rung");
+      policy.spin(); // a find now and then, or it would rest
+      policy.worked();
+      return turns;
+    };
+    for (let i = 0; i < 10; i++) spinOut(0.0005);
+    spinOut(0.05);
+    spinOut(0.0005);
+    expect(spinOut(0.0005)).toBe(limits.capMs / 0.0005);
+  });
+
+  it("rests when its longest spins find nothing, longer each time; a find makes it eager again", () => {
+    const { policy, spinOut } = create();
+    /** Waits until it spins again. */
+    const rest = (): number => {
+      let waits = 0;
+      for (; policy.budgetMs === 0; waits++) policy.waited(0.12, "rung");
+      return waits;
+    };
+    const spinInVain = (): void => {
+      while (policy.budgetMs > 0) {
+        spinOut();
+        policy.waited(0.12, "rung");
+      }
+    };
+    spinInVain();
+    const first = rest();
+    spinInVain();
+    expect(rest()).toBeGreaterThan(first * 1.5);
+    policy.spin();
+    policy.worked();
+    spinInVain();
+    expect(rest()).toBe(first);
+    spinInVain();
+    policy.waited(0.02, "rung"); // that, any spin would have found
+    expect(policy.budgetMs).toBe(limits.startMs);
   });
 
   it("learns nothing from a wait that a timer ended", () => {

@@ -1,7 +1,8 @@
 /**
  * How long an idle core spins before it waits. Spinning saves a wake-up (tens of microseconds) when work comes soon, and
  * holds the processor that the peer may need when it does not. So the budget adapts: it grows while waits turn out to be
- * short, and halves with each one that is long, down to nothing.
+ * short, halves with each one that is long, down to nothing, and rests for a while when even the longest spins find
+ * nothing.
  *
  * A spin is counted in turns: the clock is read when it begins and when it ended without work, never in between. From
  * that the policy learns what a turn costs, which depends on how many devices the core has.
@@ -14,8 +15,11 @@ export interface SpinLimits {
   readonly capMs: number;
 }
 
-/** From 10 µs to 100 µs: a wake-up between threads takes about 40 µs. */
-export const ADAPTIVE_SPIN: SpinLimits = { startMs: 0.01, capMs: 0.1 };
+/**
+ * From 10 µs to 200 µs. A wake-up between threads takes about 40 µs, and 100 µs on a processor that is halted by a
+ * hypervisor: a side that spins for less goes to sleep just before the peer that it has woken can answer.
+ */
+export const ADAPTIVE_SPIN: SpinLimits = { startMs: 0.01, capMs: 0.2 };
 /** Goes to sleep at once: for tests, and machines with fewer processors than cores. */
 export const NO_SPIN: SpinLimits = { startMs: 0, capMs: 0 };
 
@@ -39,7 +43,14 @@ export interface IdleStats {
  * it, and often the peer's, which slept because we did. Two sides that sleep by turns would else never find out that
  * neither had to.
  */
-const SHORT_WAIT = 2.5;
+const SHORT_WAIT = 1.5;
+/** So many of the longest spins in a row without a find, and the policy rests. */
+const VAIN_SPINS = 4;
+/** Waits without any spin, at first and at most: each rest that follows another one is twice as long. */
+const FIRST_REST = 32;
+const LONGEST_REST = 1024;
+/** The part of the longest spin in which a peer answers that is awake, on a processor of its own. */
+const SOON = 0.25;
 
 /** What a turn without work costs before it was measured, and the range in which a measurement is believed. */
 const FIRST_GUESS_MS = 0.000_4;
@@ -55,6 +66,10 @@ export class IdlePolicy {
   #spent = 0;
   #allowed = 0;
   #began = 0;
+  #vainSpins = 0;
+  /** Waits that are left of a rest, and how many the next one has. */
+  #resting = 0;
+  #nextRest = FIRST_REST;
   /** Turns spent spinning, and waits on the doorbell, since the start. */
   spins = 0;
   waits = 0;
@@ -85,7 +100,11 @@ export class IdlePolicy {
   /** A turn made progress. */
   worked(): void {
     if (this.#spent === 0) return;
-    if (this.#spent <= this.#allowed) this.spinHits++;
+    if (this.#spent <= this.#allowed) {
+      this.spinHits++;
+      this.#vainSpins = 0;
+      this.#nextRest = FIRST_REST;
+    }
     this.#spent = 0;
   }
 
@@ -101,6 +120,7 @@ export class IdlePolicy {
       this.#learn((this.#now() - this.#began) / this.#spent);
       this.#spent++;
       this.spinMisses++;
+      if (this.#budgetMs === this.#limits.capMs) this.#spunInVain();
       return false;
     }
     this.#spent++;
@@ -118,14 +138,33 @@ export class IdlePolicy {
       return;
     }
     const { startMs, capMs } = this.#limits;
+    // What came soon, wake-up included, any spin would have found: that ends a rest.
+    if (this.#resting > 0 && milliseconds > capMs * SOON) {
+      this.#resting--;
+      return;
+    }
+    this.#resting = 0;
     if (milliseconds <= capMs * SHORT_WAIT) this.#budgetMs = Math.min(capMs, Math.max(startMs, this.#budgetMs * 2));
     // One long wait says little (the peer collected garbage), several in a row say that spinning is of no use now.
     else this.#budgetMs = this.#budgetMs / 2 < startMs ? 0 : this.#budgetMs / 2;
   }
 
-  /** Moves a quarter of the way: one spin in which the thread was not running says little. */
+  #spunInVain(): void {
+    this.#vainSpins++;
+    if (this.#vainSpins < VAIN_SPINS) return;
+    this.#vainSpins = 0;
+    this.#budgetMs = 0;
+    this.#resting = this.#nextRest;
+    this.#nextRest = Math.min(LONGEST_REST, this.#nextRest * 2);
+  }
+
+  /**
+   * Down at once, up an eighth of the way: nothing makes turns faster than they are, but in a spin during which the thread
+   * was not running they seem slow.
+   */
   #learn(measuredMs: number): void {
     const believed = Math.min(MAX_TURN_MS, Math.max(MIN_TURN_MS, measuredMs));
-    this.#turnMs += (believed - this.#turnMs) / 4;
+    if (believed < this.#turnMs) this.#turnMs = believed;
+    else this.#turnMs += (believed - this.#turnMs) / 8;
   }
 }
