@@ -15,6 +15,9 @@ export function shared(overrides = {}) {
       test: {
         include: ["src/**/*.test.ts"],
         passWithNoTests: true,
+        // A property test that takes two seconds alone took more than vitest's five on a busy machine.
+        testTimeout: 60_000,
+        hookTimeout: 60_000,
         // Child processes, because workers that a test starts inherit execArgv: the TypeScript loader and the condition.
         pool: "forks",
         execArgv: [`--conditions=${sourceCondition}`, "--import", preload],
