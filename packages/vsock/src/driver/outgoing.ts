@@ -12,8 +12,11 @@ import type { Connection, ConnectionOwner } from "./connection.ts";
 import { type Loan, LoanAccount } from "./loans.ts";
 import { SendQueue } from "./send-queue.ts";
 
-/** Below this a copy costs less than a second descriptor, a loan and its end: see the README for the measurement. */
-export const ZERO_COPY_MIN = 1024;
+/**
+ * Below this a copy costs less than a second descriptor, a loan and its end. Measured (processor time per message of both
+ * ends, shared memory, zero-copy against two-copy): 1.17 at 2 and 3 KiB, 0.93 at 4 KiB, 0.7 at 16 KiB, 0.5 at 1 MiB.
+ */
+export const ZERO_COPY_MIN = 4096;
 /**
  * Most bytes of lent buffers that one connection queues ahead of its credit. They cost the driver no memory; whoever
  * lends what others need (a cache) lends no more than `writable` says, or a stalled peer holds it.
