@@ -169,6 +169,7 @@ const scenario = fc.record({
   guestWindow: fc.constantFrom(1, 100, 3000, 65_536, 262_144),
   hostWindow: fc.constantFrom(1, 100, 3000, 65_536, 262_144),
   txMemory: fc.constantFrom(1, 10_000, 1_000_000),
+  txSegments: fc.constantFrom(2, 3, 17),
   txHeadsPerConnection: fc.integer({ min: 0, max: 3 }),
   queueBytes: fc.constantFrom(1, 1000, 65_536),
   counterStart: fc.constantFrom(0, 0xffff_fff0),
@@ -210,7 +211,7 @@ describe("§5.10.6 driver and device, any order, any size", () => {
             });
           }
         }
-        const most = small ? 120 : 9000;
+        const most = small ? 120 : 12_000;
         let rounds = 0;
         let before = -1;
         while (guests.length < connections || ![...guests, ...hosts].every((user) => user.done)) {
