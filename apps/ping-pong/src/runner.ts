@@ -40,16 +40,15 @@ export async function runPingPong(options: PingPongOptions, watcher: Watcher): P
       missing.push(...found.missing);
     }
     const rounds = options.rounds ?? ROUNDS;
-    const completeness = await new Schedule(subjects, options, rounds, watcher).run();
+    const done = await new Schedule(subjects, options, rounds, watcher).run();
     return {
       machine: machineDescription(),
       conditions,
       preset: options.preset,
       cells: subjects.flatMap(({ cells }) => cells),
       missing,
-      rounds,
+      ...done,
       elapsedMs: performance.now() - startedAt,
-      completeness,
     };
   } finally {
     await Promise.all(subjects.map((subject) => subject.stop()));

@@ -6,7 +6,7 @@
 import type { Job, Payload } from "./job.ts";
 import { add, type RunFigures } from "./measures.ts";
 import type { PingPongOptions, Watcher } from "./options.ts";
-import type { Cell, MachineCell, Outcome, Subject } from "./outcome.ts";
+import type { Cell, Outcome, Subject } from "./outcome.ts";
 
 /** What all runs together may take, in milliseconds: the table is there within two minutes. */
 const TOTAL_MS = 85_000;
@@ -26,6 +26,12 @@ const HUNG_MS = 60_000;
 
 const PAYLOADS = ["unread", "read"] as const;
 
+/** How far it came. */
+export interface Progressed {
+  readonly completeness: Outcome["completeness"];
+  readonly rounds: number;
+}
+
 /**
  * The order of the runs, and how long each may take. All that is compared is measured close together: one mode and size
  * after the other, of each all subjects and paths.
@@ -37,6 +43,8 @@ export class Schedule {
   readonly #cells: readonly { readonly subject: Subject; readonly cell: Cell }[];
   /** Messages of a cell's runs. */
   readonly #counts = new Map<Cell, number>();
+  /** What a cell's first messages took. */
+  readonly #first = new Map<Cell, RunFigures>();
   #runMs: number;
   #step = 0;
 
@@ -52,19 +60,36 @@ export class Schedule {
     this.#runMs = clamp(TOTAL_MS / runs - RUN_COST_MS, RUN_MS);
   }
 
-  async run(): Promise<Outcome["completeness"]> {
-    const end = performance.now() + TOTAL_MS;
-    if (!(await this.#eachCell((subject, cell) => this.#prepare(subject, cell), "checks payloads"))) return "partial";
-    for (let round = 1; round <= this.#rounds; round++) {
-      const began = performance.now();
+  async run(): Promise<Progressed> {
+    const began = performance.now();
+    const end = began + TOTAL_MS;
+    if (!(await this.#eachCell((subject, cell) => this.#prepare(subject, cell), "checks payloads")))
+      return this.#partial();
+    const spareMs = (end - performance.now()) / this.#rounds - (performance.now() - began);
+    this.#runMs = clamp(Math.min(this.#runMs, spareMs / (this.#cells.length * PAYLOADS.length)), RUN_MS);
+    let round = 0;
+    while (round < this.#rounds && (round === 0 || this.#mayGoOn(end))) {
+      const since = performance.now();
+      round++;
       const what = `round ${round} of ${this.#rounds}`;
-      if (!(await this.#eachCell((subject, cell) => this.#round(subject, cell, round), what))) return "partial";
-      this.#adapt(performance.now() - began, (end - performance.now()) / (this.#rounds - round));
+      if (!(await this.#eachCell((subject, cell) => this.#round(subject, cell, round), what))) return this.#partial();
+      this.#adapt(performance.now() - since, (end - performance.now()) / (this.#rounds - round));
     }
-    return "complete";
+    if (!(await this.#eachCell((subject, cell) => this.#trace(subject, cell), "traces"))) return this.#partial();
+    return { completeness: "complete", rounds: round };
   }
 
-  /** What was left out of the estimate (processes that start, a noisy neighbour) shows in how long a round took. */
+  #partial(): Progressed {
+    const rounds = Math.max(0, ...this.#cells.map(({ cell }) => cell.unread.figures.length));
+    return { completeness: "partial", rounds };
+  }
+
+  /** On a computer that is busy with other things there is time for fewer rounds; those that were asked for are done. */
+  #mayGoOn(end: number): boolean {
+    return this.#options.rounds !== undefined || performance.now() < end;
+  }
+
+  /** What was left out of the estimate (processes that start, a noisy neighbour) shows in how long things took. */
   #adapt(tookMs: number, mayTakeMs: number): void {
     if (this.#options.count !== undefined || !(mayTakeMs / tookMs > 0)) return;
     const runMs = clamp((this.#runMs * mayTakeMs) / tookMs, RUN_MS);
@@ -75,7 +100,7 @@ export class Schedule {
 
   /** `false` when it was told to stop. */
   async #eachCell(work: (subject: Subject, cell: Cell) => Promise<void>, what: string): Promise<boolean> {
-    const steps = this.#cells.length * (this.#rounds + 1);
+    const steps = this.#cells.length * (this.#rounds + 2);
     for (const { subject, cell } of this.#cells) {
       if (this.#watcher.signal.aborted) return false;
       this.#watcher.progress(`${what}: ${subject.name}`, this.#step++ / steps);
@@ -98,12 +123,11 @@ export class Schedule {
       return;
     }
     const { figures } = await subject.run({ ...this.#job(cell, "unread"), warmUp: 4, count: FIRST_MESSAGES });
-    // A first run is a slow one: this is too few rather than too many, and found better in the first round.
-    this.#counts.set(cell, this.#countFor(cell, figures));
+    this.#first.set(cell, figures);
   }
 
   async #round(subject: Subject, cell: Cell, round: number): Promise<void> {
-    const count = this.#counts.get(cell) ?? MESSAGES.min;
+    const count = this.#countOf(cell);
     const warmUp = Math.max(1, Math.min(WARM_UP, Math.ceil(count / 10)));
     // By turns first: which processors the two sides begin on is not the same for the first run and the second.
     for (const payload of round % 2 === 1 ? PAYLOADS : [...PAYLOADS].reverse()) {
@@ -117,16 +141,25 @@ export class Schedule {
     if (this.#options.count === undefined && first !== undefined && second === undefined) {
       this.#counts.set(cell, this.#countFor(cell, first));
     }
-    if (round === this.#rounds && cell.kind === "machine" && cell.mode === "rtt")
-      await this.#trace(subject, cell, count);
   }
 
-  async #trace(subject: Subject, cell: MachineCell, count: number): Promise<void> {
+  /** In runs of their own: clocks that are read in between cost time. */
+  async #trace(subject: Subject, cell: Cell): Promise<void> {
+    if (cell.kind !== "machine" || cell.mode !== "rtt") return;
+    const count = this.#countOf(cell);
     const messageMs = (cell.unread.figures.at(-1)?.p50 ?? 1) / 1_000;
     const traced = Math.min(count, Math.round(clamp(TRACED_MS / messageMs, TRACED_MESSAGES)));
     const warmUp = Math.min(count, WARM_UP);
     const run = await subject.run({ ...this.#job(cell, "unread"), trace: "on", warmUp, count: traced });
     cell.stages = run.stages;
+  }
+
+  #countOf(cell: Cell): number {
+    const known = this.#counts.get(cell);
+    if (known !== undefined) return known;
+    // A first run is a slow one: this is too few rather than too many, and found better in the first round.
+    const first = this.#first.get(cell);
+    return first === undefined ? MESSAGES.min : this.#countFor(cell, first);
   }
 
   /** Messages that fit into a run, by the mean: some rounds have many slow ones. */
