@@ -49,8 +49,6 @@ const VAIN_SPINS = 4;
 /** Waits without any spin, at first and at most: each rest that follows another one is twice as long. */
 const FIRST_REST = 32;
 const LONGEST_REST = 1024;
-/** The part of the longest spin in which a peer answers that is awake, on a processor of its own. */
-const SOON = 0.25;
 
 /** What a turn without work costs before it was measured, and the range in which a measurement is believed. */
 const FIRST_GUESS_MS = 0.000_4;
@@ -138,12 +136,12 @@ export class IdlePolicy {
       return;
     }
     const { startMs, capMs } = this.#limits;
-    // What came soon, wake-up included, any spin would have found: that ends a rest.
-    if (this.#resting > 0 && milliseconds > capMs * SOON) {
+    // Short waits are no reason to end a rest: they are shortest when the peer shares our processor, and a spin would keep
+    // it from running.
+    if (this.#resting > 0) {
       this.#resting--;
       return;
     }
-    this.#resting = 0;
     if (milliseconds <= capMs * SHORT_WAIT) this.#budgetMs = Math.min(capMs, Math.max(startMs, this.#budgetMs * 2));
     // One long wait says little (the peer collected garbage), several in a row say that spinning is of no use now.
     else this.#budgetMs = this.#budgetMs / 2 < startMs ? 0 : this.#budgetMs / 2;
