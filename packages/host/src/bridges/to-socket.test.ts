@@ -55,7 +55,7 @@ function add(...lengths: number[]): void {
       life = "released";
       held--;
     };
-    out.add({ bytes: new Uint8Array(length), release });
+    out.add({ bytes: new Uint8Array(length), length, release });
   }
 }
 
