@@ -35,7 +35,8 @@ export class CallRunner {
       if (isError(result)) throw callError(result, syscall, what, second);
       return result as T;
     }
-    const own = options.signal === undefined && options.timeoutMs === undefined ? undefined : this.#cancellation(options);
+    const own =
+      options.signal === undefined && options.timeoutMs === undefined ? undefined : this.#cancellation(options);
     const cancel = own ?? this.#lasting();
     try {
       if (cancel.cancelled) throw callError(cancel.result, syscall, what, second, cancel.cause);

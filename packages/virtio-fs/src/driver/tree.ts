@@ -149,12 +149,7 @@ export class Tree {
    * The attributes, asked for unless they may be believed.
    * @param since attributes from a question sent at this time or later are good enough
    */
-  stat(
-    node: Node,
-    handle: Readonly<Opaque64> | undefined,
-    since: number,
-    cancel: Cancel,
-  ): Promise<FileStat | number> {
+  stat(node: Node, handle: Readonly<Opaque64> | undefined, since: number, cancel: Cancel): Promise<FileStat | number> {
     const known = node.attributes.stat;
     if (known !== undefined && (this.#clock.now() < node.attributes.validUntil || node.attributes.askedAt >= since)) {
       return Promise.resolve(known);
