@@ -137,11 +137,6 @@ export class Core<System = PlainSystem> {
     };
   }
 
-  /** Whether there are threads that have not ended: a device's core has none. */
-  get hasThreads(): boolean {
-    return this.#threads.size > 0;
-  }
-
   /** The threads that have not ended. */
   get threads(): readonly ThreadInfo[] {
     return [...this.#threads.values()].map(({ id, name, waitingIn, account }) => ({ id, name, waitingIn, account }));
