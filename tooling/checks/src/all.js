@@ -12,8 +12,8 @@ const steps = {
   layering: ["turbo", "boundaries"],
   unused: ["knip", "--no-progress"],
   typecheck: [...turbo, "--output-logs=errors-only", "typecheck"],
-  // Two cores: two packages at a time, each with one test process (which may start worker threads).
-  tests: [...turbo, "--output-logs=new-only", "--concurrency=2", "test"],
+  // Two cores: three packages at a time, each with one test process, which often waits for what it has started.
+  tests: [...turbo, "--output-logs=new-only", "--concurrency=3", "test"],
 };
 
 const env = {
