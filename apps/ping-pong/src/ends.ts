@@ -8,13 +8,18 @@ export { type HostJob, measure } from "./host-end.ts";
 
 /** The guest's program. It tells its thread's number among the machine's counters: by that it can be pinned. */
 export function main(sys: Sys): Promise<void> {
+  tellThread(sys);
+  return answerJobs(sys);
+}
+
+function tellThread(sys: Sys): void {
   const id = threadId();
   if (id !== undefined) sys.report("thread", () => ({ id }));
-  return answerJobs(sys);
 }
 
 /** The guest's program of the experiment: answers, and serves pages. */
 export function experiment(sys: Sys): Promise<void> {
+  tellThread(sys);
   sys.threads.spawn(servePages, { name: "pages" });
   return answerJobs(sys);
 }

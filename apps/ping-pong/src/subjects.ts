@@ -85,7 +85,11 @@ export function captureFile(
 }
 
 /** The core's thread on the first processor, the device's on the second. */
-async function pinThreads(machine: Machine, { ends }: Modules, cpus: readonly [number, number]): Promise<void> {
+export async function pinThreads(
+  machine: Machine,
+  { ends }: Pick<Modules, "ends">,
+  cpus: readonly [number, number],
+): Promise<void> {
   const { parts } = await machine.stats();
   const core = parts["thread"]?.["id"];
   const device = await machine.runHost({ module: ends, export: "deviceThread" });

@@ -10,6 +10,7 @@ export function experimentDocument(outcome: ExperimentOutcome): object {
     preset: EXPERIMENT,
     partial: outcome.completeness === "partial",
     rounds: outcome.rounds,
+    ...(outcome.cpus === undefined ? {} : { cpus: outcome.cpus }),
     steps: outcome.steps,
     results: outcome.cells.flatMap(entry),
     peers: [],

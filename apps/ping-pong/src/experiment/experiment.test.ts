@@ -21,7 +21,10 @@ function outcome(completeness: ExperimentOutcome["completeness"] = "complete"): 
       ];
     }),
   );
-  return { ...{ machine: "a machine", cells, steps: STEPS, sizes: [8192], rounds: 1, elapsedMs: 1000 }, completeness };
+  return {
+    ...{ machine: "a machine", cells, steps: STEPS, sizes: [8192], rounds: 1, elapsedMs: 1000, cpus: [0, 1] },
+    completeness,
+  };
 }
 
 it("each step changes one thing, and only toward today's machines", () => {

@@ -3,6 +3,7 @@ import { createMachine, type Forward, type Machine, type MachineStats } from "@t
 import type { HostJob } from "../host-end.ts";
 import type { Job, PingReport } from "../job.ts";
 import type { Modules } from "../options.ts";
+import { pinThreads } from "../subjects.ts";
 import { fetchPages } from "./client.ts";
 import type { PageSums } from "./outcome.ts";
 import type { Step } from "./steps.ts";
@@ -16,12 +17,14 @@ export class StepMachine {
   readonly #modules: Modules;
   readonly #bridge: Forward;
 
-  static async boot(step: Step, modules: Modules): Promise<StepMachine> {
+  /** @param cpus processors for the core and the vsock device; wherever the system likes, unless given */
+  static async boot(step: Step, modules: Modules, cpus: readonly [number, number] | undefined): Promise<StepMachine> {
     const machine = await createMachine({ kind: "dedicated", tuning: step.tuning });
     try {
       const args = { port: PORT, pagePort: PAGE_PORT };
       const program = await machine.start({ module: modules.ends, export: "experiment", args });
       if ((await program.ready) === "ended") throw new Error("the guest's program has ended");
+      if (cpus !== undefined) await pinThreads(machine, modules, cpus);
       return new StepMachine(step, modules, machine, await machine.forward({ port: 0, guestPort: PAGE_PORT }));
     } catch (error) {
       await machine.stop();

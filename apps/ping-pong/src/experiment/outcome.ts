@@ -41,6 +41,8 @@ export interface ExperimentOutcome {
   readonly steps: readonly Step[];
   readonly sizes: readonly number[];
   readonly rounds: number;
+  /** Where core and device were kept; absent: wherever the system put them. */
+  readonly cpus: readonly [number, number] | undefined;
   readonly elapsedMs: number;
   readonly completeness: "complete" | "partial";
 }

@@ -4,6 +4,7 @@ import { machineDescription } from "../description.ts";
 import type { Job } from "../job.ts";
 import { add, counted, runFigures } from "../measures.ts";
 import type { Modules, Watcher } from "../options.ts";
+import { whyNotPinned } from "../peers/pinning.ts";
 import { StepMachine } from "./machine.ts";
 import type { ExperimentCell, ExperimentOutcome, Pages, RoundTrips } from "./outcome.ts";
 import { STEPS } from "./steps.ts";
@@ -15,6 +16,8 @@ export interface ExperimentOptions {
   /** Messages, and a twentieth as many pages, of each run. */
   readonly count?: number;
   readonly rounds?: number;
+  /** Processors for the core and the device; 0 and 1, where threads can be kept on processors, unless given. */
+  readonly cpus?: readonly [number, number];
 }
 
 /** Those of the post. */
@@ -31,18 +34,37 @@ export async function runExperiment(options: ExperimentOptions, watcher: Watcher
   const machines: StepMachine[] = [];
   const cells = STEPS.flatMap((step) => tx.flatMap((path) => cellsOf(step, path, sizes)));
   try {
+    const cpus = await processors(options.cpus);
     for (const step of STEPS) {
       watcher.progress(`boots the machine "${step.name}"`, 0);
-      machines.push(await StepMachine.boot(step, modules));
+      machines.push(await StepMachine.boot(step, modules, cpus));
     }
     const completeness = await measure(machines, cells, { count, rounds }, watcher);
     return {
-      ...{ machine: machineDescription(), cells, steps: STEPS, sizes, rounds, completeness },
+      ...{ machine: machineDescription(), cells, steps: STEPS, sizes, rounds, completeness, cpus },
       elapsedMs: performance.now() - began,
     };
   } finally {
     await Promise.all(machines.map((machine) => machine.stop()));
   }
+}
+
+/**
+ * A core of its own for each side, as a guest and its device have. Left to the system, two sides that sleep are sometimes on
+ * one processor and sometimes on two, and that is half the time or twice.
+ * @throws Error when the processors that were asked for cannot be had
+ */
+async function processors(
+  given: readonly [number, number] | undefined,
+): Promise<readonly [number, number] | undefined> {
+  const wanted = given ?? [0, 1];
+  for (const cpu of wanted) {
+    const reason = await whyNotPinned(cpu);
+    if (reason === undefined) continue;
+    if (given === undefined) return undefined;
+    throw new Error(`cannot pin to processor ${cpu}: ${reason}`);
+  }
+  return wanted;
 }
 
 function cellsOf(step: (typeof STEPS)[number], tx: TxPath, sizes: readonly number[]): ExperimentCell[] {

@@ -29,6 +29,7 @@ export function formatExperiment(outcome: ExperimentOutcome): string {
   return [
     outcome.machine,
     `Toro's experiment of 2023, step by step. Dedicated machine; medians of ${outcome.rounds} interleaved rounds. Each step keeps the changes before it.`,
+    placeOf(outcome),
     ...steps.map(({ name, change }) => `  ${name}: ${change}`),
     "",
     ...partial,
@@ -38,6 +39,11 @@ export function formatExperiment(outcome: ExperimentOutcome): string {
     `${(outcome.elapsedMs / 1000).toFixed(0)} s in all.`,
     "",
   ].join("\n");
+}
+
+export function placeOf({ cpus }: ExperimentOutcome): string {
+  if (cpus === undefined) return "Core and device are wherever the system puts them: taskset is not to be had here.";
+  return `The core is kept on processor ${cpus[0]}, its vsock device on processor ${cpus[1]}.`;
 }
 
 function row(name: string, tx: string, cells: readonly ExperimentCell[]): string[] {

@@ -1,7 +1,7 @@
 /** `--preset toro-2023 --report`: the experiment as a page. */
 import type { TxPath } from "@toril/vsock";
 import type { ExperimentCell, ExperimentOutcome, Pages } from "../experiment/outcome.ts";
-import { isRoundTrips, msPerPage, p50 } from "../experiment/table.ts";
+import { isRoundTrips, msPerPage, p50, placeOf } from "../experiment/table.ts";
 import { formatNumber, formatSize } from "../units.ts";
 import { type Bar, barChart } from "./bars.ts";
 import { cellOf, htmlPage, legend, paragraph, plots, table } from "./html.ts";
@@ -28,7 +28,7 @@ export function experimentPage(outcome: ExperimentOutcome): string {
     "<h1>Toro’s experiment of 2023, step by step</h1>",
     paragraph(outcome.machine, "meta"),
     paragraph(
-      `Dedicated machine; medians of ${outcome.rounds} interleaved rounds. Each step keeps the changes before it. Every machine was up at once, and they were measured by turns.`,
+      `Dedicated machine; medians of ${outcome.rounds} interleaved rounds. Each step keeps the changes before it. Every machine was up at once, and they were measured by turns. ${placeOf(outcome)}`,
       "meta",
     ),
     outcome.completeness === "partial"

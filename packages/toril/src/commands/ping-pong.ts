@@ -168,8 +168,8 @@ async function measure(flags: PingPongFlags & { readonly preset: PresetName }, w
 }
 
 async function experiment(flags: PingPongFlags, watcher: Watcher): Promise<Findings> {
-  const { tx, sizes, count, rounds, ...others } = flags;
-  for (const name of ["machine", "mode", "pin", "capture"] as const) {
+  const { tx, sizes, count, rounds, pin, ...others } = flags;
+  for (const name of ["machine", "mode", "capture"] as const) {
     if (others[name] !== undefined) {
       throw new UsageError(`the preset ${EXPERIMENT} has machines and loads of its own: leave --${name} out`);
     }
@@ -181,6 +181,7 @@ async function experiment(flags: PingPongFlags, watcher: Watcher): Promise<Findi
       sizes: sizes ?? EXPERIMENT_SIZES,
       ...(count === undefined ? {} : { count }),
       ...(rounds === undefined ? {} : { rounds }),
+      ...(pin === undefined ? {} : { cpus: pin }),
     },
     watcher,
   );
