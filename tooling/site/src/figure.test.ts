@@ -7,6 +7,6 @@ it("takes each plot with the style of its page, and nothing else", () => {
   const [a, b, ...more] = figuresOf(page);
   expect([a?.title, b?.title, more]).toEqual(["A", "B", []]);
   expect(a?.svg).toBe(
-    '<svg xmlns="http://www.w3.org/2000/svg" width="660" height="200" viewBox="0 0 660 200" role="img" aria-label="A"><style>:root { --panel: white; }\nsvg { background: var(--panel); }</style><rect/></svg>',
+    '<svg xmlns="http://www.w3.org/2000/svg" width="660" height="200" viewBox="0 0 660 200" role="img" aria-label="A"><style>:root { --panel: white; }\nsvg { background: var(--panel); font-family: system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; }</style><rect/></svg>',
   );
 });

@@ -15,7 +15,7 @@ export function figuresOf(page: string): Figure[] {
     const [, , width = "660", height = "400"] = /viewBox="(?<box>[^"]*)"/.exec(svg)?.groups?.["box"]?.split(" ") ?? [];
     // A picture of its own has a size, a ground, and the page's variables at its root.
     const open = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" `;
-    const own = `<style>${style}\nsvg { background: var(--panel); }</style>`;
+    const own = `<style>${style}\nsvg { background: var(--panel); font-family: system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; }</style>`;
     return { title, svg: svg.replace(/^<svg (?<rest>[^>]*)>/, `${open}$<rest>>${own}`) };
   });
 }
