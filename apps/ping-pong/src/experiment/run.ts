@@ -9,7 +9,7 @@ import { StepMachine } from "./machine.ts";
 import type { ExperimentCell, ExperimentOutcome, Pages, RoundTrips } from "./outcome.ts";
 import { STEPS } from "./steps.ts";
 
-export interface ExperimentOptions {
+interface ExperimentOptions {
   readonly modules: Modules;
   readonly tx: readonly TxPath[];
   readonly sizes: readonly number[];
