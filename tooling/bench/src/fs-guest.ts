@@ -1,6 +1,6 @@
 /** The program of `bench:fs`: does each operation again and again through the file calls, and reports what one takes. */
 import type { Sys } from "@toril/machine";
-import { LARGE, LISTED, type Operation, operations, type RunTimes, SMALL } from "./fs-operations.ts";
+import { LARGE, LISTED, type Operation, type RunTimes, SMALL, timesOf } from "./fs-operations.ts";
 
 export async function main(sys: Sys): Promise<void> {
   const { milliseconds } = sys.args as { milliseconds: number };
@@ -32,21 +32,7 @@ async function guestTimes(sys: Sys, milliseconds: number): Promise<RunTimes> {
       if (length !== LISTED.files) throw new Error(`${length} names in a directory of ${LISTED.files}`);
     },
   };
-  const times: Partial<RunTimes> = {};
-  for (const operation of operations)
-    times[operation] = await timeOf(work[operation], () => sys.clock.now(), milliseconds);
+  const times = await timesOf(work, () => sys.clock.now(), milliseconds);
   target.free();
-  return times as RunTimes;
-}
-
-/** Microseconds for one, over at least `milliseconds`, after a tenth of that to warm up. */
-export async function timeOf(work: () => Promise<unknown>, now: () => number, milliseconds: number): Promise<number> {
-  for (const until = now() + milliseconds / 10; now() < until; ) await work();
-  const start = now();
-  let done = 0;
-  while (now() < start + milliseconds) {
-    for (let i = 0; i < 4; i++) await work();
-    done += 4;
-  }
-  return ((now() - start) * 1000) / done;
+  return times;
 }

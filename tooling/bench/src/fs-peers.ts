@@ -2,8 +2,7 @@
 import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { timeOf } from "./fs-guest.ts";
-import { LARGE, LISTED, type Operation, operations, type RunTimes, SMALL } from "./fs-operations.ts";
+import { LARGE, LISTED, type RunTimes, SMALL, timesOf } from "./fs-operations.ts";
 
 export function syncTimes(directory: string, milliseconds: number): Promise<RunTimes> {
   const target = Buffer.alloc(LARGE.bytes);
@@ -12,13 +11,17 @@ export function syncTimes(directory: string, milliseconds: number): Promise<RunT
     if (readSync(file, target, 0, bytes, 0) !== bytes) throw new Error(`${name} is too short`);
     closeSync(file);
   };
-  return run(milliseconds, {
-    stat: async () => statSync(join(directory, SMALL.name)),
-    "open, read 4 KiB, close": async () => readAll(SMALL.name, SMALL.bytes),
-    "open, read 1 MiB, close": async () => readAll(LARGE.name, LARGE.bytes),
-    // With types, as the guest gets them.
-    "readdir of 10,000": async () => readdirSync(join(directory, LISTED.name), { withFileTypes: true }),
-  });
+  return timesOf(
+    {
+      stat: async () => statSync(join(directory, SMALL.name)),
+      "open, read 4 KiB, close": async () => readAll(SMALL.name, SMALL.bytes),
+      "open, read 1 MiB, close": async () => readAll(LARGE.name, LARGE.bytes),
+      // With types, as the guest gets them.
+      "readdir of 10,000": async () => readdirSync(join(directory, LISTED.name), { withFileTypes: true }),
+    },
+    () => performance.now(),
+    milliseconds,
+  );
 }
 
 export function promiseTimes(directory: string, milliseconds: number): Promise<RunTimes> {
@@ -28,18 +31,14 @@ export function promiseTimes(directory: string, milliseconds: number): Promise<R
     if ((await file.read(target, 0, bytes, 0)).bytesRead !== bytes) throw new Error(`${name} is too short`);
     await file.close();
   };
-  return run(milliseconds, {
-    stat: () => stat(join(directory, SMALL.name)),
-    "open, read 4 KiB, close": () => readAll(SMALL.name, SMALL.bytes),
-    "open, read 1 MiB, close": () => readAll(LARGE.name, LARGE.bytes),
-    "readdir of 10,000": () => readdir(join(directory, LISTED.name), { withFileTypes: true }),
-  });
-}
-
-async function run(milliseconds: number, work: Record<Operation, () => Promise<unknown>>): Promise<RunTimes> {
-  const times: Partial<RunTimes> = {};
-  for (const operation of operations) {
-    times[operation] = await timeOf(work[operation], () => performance.now(), milliseconds);
-  }
-  return times as RunTimes;
+  return timesOf(
+    {
+      stat: () => stat(join(directory, SMALL.name)),
+      "open, read 4 KiB, close": () => readAll(SMALL.name, SMALL.bytes),
+      "open, read 1 MiB, close": () => readAll(LARGE.name, LARGE.bytes),
+      "readdir of 10,000": () => readdir(join(directory, LISTED.name), { withFileTypes: true }),
+    },
+    () => performance.now(),
+    milliseconds,
+  );
 }

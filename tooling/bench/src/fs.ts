@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
     json: { type: "boolean", default: false },
     rounds: { type: "string", default: "5" },
     /** Milliseconds for each operation, by each, in each round. */
-    time: { type: "string", default: "150" },
+    time: { type: "string", default: "300" },
   },
 });
 const rounds = Number(options.rounds);
