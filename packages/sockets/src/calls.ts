@@ -89,8 +89,9 @@ export interface SocketCalls {
   /** Waits until `loansReturned` has reached `count`; all that were made by now, unless told. Returns it. */
   loansOver(socket: Socket, count?: number, options?: WaitOptions): Promise<number>;
   /**
-   * Bytes that a send would take now, or a negative errno. 0: none; `select` for writing waits until there is room. For
-   * those who fetch what they send only when it can go, so that a peer that stalls holds nothing of theirs.
+   * Bytes of guest buffers that the peer has room for now, or a negative errno. 0: none; `select` for writing waits until
+   * there is room. For those who fetch what they lend only when it can go, so that a peer that stalls holds nothing of
+   * theirs.
    */
   sendRoom(socket: Socket): number;
   /** Sends small writes that wait for company. */

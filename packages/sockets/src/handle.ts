@@ -125,7 +125,7 @@ export class SocketHandle extends Socket implements ConnectionListener {
     if (state.kind !== "connected") return -this.#notConnected();
     if (this.writers.head !== undefined) return 0;
     const { connection } = state;
-    const room = connection.writable;
+    const room = connection.lendable;
     if (room > 0) return room;
     // A send of nothing says whether one would wait, or fail at once.
     const refusal = connection.trySend(NO_BYTES);

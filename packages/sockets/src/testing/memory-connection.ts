@@ -64,6 +64,10 @@ export class MemoryConnection implements VsockConnection, Lender {
     return room;
   }
 
+  get lendable(): number {
+    return this.writable;
+  }
+
   #room(): number {
     if (this.#refusal() !== 0 || this.other === undefined) return 0;
     return Math.max(0, this.other.#window - this.other.readable - this.#inFlight);

@@ -58,7 +58,7 @@ export class VsockDevice implements Device {
   constructor(options: VsockDeviceOptions) {
     this.#settings = deviceSettings(options);
     this.#identity = { guestCid: options.guestCid };
-    const size = options.queueSize ?? 256;
+    const size = options.queueSize ?? 512;
     this.queueMaxSizes = [size, size, EVENT_QUEUE_SIZE];
     this.#ports = new EphemeralPorts(this.#settings.ephemeralPorts);
     this.#connections = new GuestConnections(

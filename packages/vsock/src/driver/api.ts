@@ -66,6 +66,11 @@ export interface VsockConnection {
   readonly receiveEnded: boolean;
   /** Bytes that can be sent now without -EAGAIN. */
   readonly writable: number;
+  /**
+   * Bytes of guest buffers that can be lent now: on the zero-copy path, what the peer has credit for, since they take no
+   * memory of the driver's (the last few, which are copied, may have to wait for it); else the same as `writable`.
+   */
+  readonly lendable: number;
 
   /** Takes as many bytes as fit, by this connection's path; they may be reused at once. -EAGAIN, -EPIPE, -ECONNRESET… */
   trySend(bytes: Uint8Array): number;

@@ -112,6 +112,12 @@ export class Connection implements VsockConnection, TableEntry, TurnTaker {
     return room;
   }
 
+  get lendable(): number {
+    const room = this.outgoing.lendRoom(MAX_PAYLOAD);
+    if (room === 0) this.outgoing.awaitRoom();
+    return room;
+  }
+
   get txPath(): TxPath {
     return this.outgoing.txPath;
   }

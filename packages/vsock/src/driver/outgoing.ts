@@ -19,7 +19,7 @@ import { SendQueue } from "./send-queue.ts";
 export const ZERO_COPY_MIN = 4096;
 /**
  * Most bytes of lent buffers that one connection queues ahead of its credit. They cost the driver no memory; whoever
- * lends what others need (a cache) lends no more than `writable` says, or a stalled peer holds it.
+ * lends what others need (a cache) lends no more than `lendable` says, or a stalled peer holds it.
  */
 const MAX_LENT_AHEAD = 4_194_304;
 
@@ -112,6 +112,13 @@ export class Outgoing {
     if (queue.count > 0 && !packetAllowed(endpoint.credit)) return Math.min(credit, inTail);
     if (inTail >= atMost) return Math.min(credit, inTail);
     return Math.min(credit, inTail + this.#owner.offerPacket(atMost));
+  }
+
+  /** Bytes of buffers that can be sent now. What is lent needs no memory of ours, only the peer's credit. */
+  lendRoom(atMost: number): number {
+    const waitsForPeer = this.queue.count > 0 && !packetAllowed(this.#endpoint.credit);
+    if (this.txPath !== "zero-copy" || waitsForPeer) return this.room(atMost);
+    return this.#endpoint.sendable;
   }
 
   /** The same promise that a send without room makes: the listener hears when there is some. */
@@ -208,8 +215,9 @@ export class Outgoing {
       let chunk = queue.tail;
       if (chunk === undefined) {
         if (queue.count > 0 && !packetAllowed(endpoint.credit)) break;
-        // Whoever writes a second packet before the first has gone will write more: give it a large one.
-        const packet = this.#owner.takePacket(queue.count > 0 ? MAX_PAYLOAD : limit - done);
+        // Whoever writes a second packet before the first has gone will write more: give it a large one. Not behind what
+        // is lent: who lends copies ends only.
+        const packet = this.#owner.takePacket(queue.count > 0 && queue.lent === 0 ? MAX_PAYLOAD : limit - done);
         if (packet === undefined) {
           this.#owner.blockedOn(this.#connection, "memory");
           break;

@@ -21,6 +21,13 @@ export class PacketPool {
     this.#limit = limit;
   }
 
+  /** Buffers that could be taken now, as far as the limit goes: the allocator may have fewer. */
+  get available(): number {
+    const allowed = Math.floor((this.#limit - this.#bytes) / sizeFor(SMALL_PAYLOAD));
+    const unmade = Math.max(allowed, this.#bytes === 0 ? 1 : 0);
+    return this.#small.length + this.#large.length + unmade;
+  }
+
   /** Buffers that are out: when some are, memory will come back by itself. */
   get out(): number {
     return this.#out;
@@ -30,7 +37,7 @@ export class PacketPool {
   take(payload: number): PacketBuffer | undefined {
     const small = payload <= SMALL_PAYLOAD;
     let buffer = small ? this.#small.pop() : this.#large.pop();
-    if (buffer === undefined) buffer = this.#make(small ? SMALL_PAYLOAD : MAX_PAYLOAD);
+    if (buffer === undefined) buffer = small ? this.#makeSmall() : this.#makeLarge();
     if (buffer === undefined) buffer = small ? this.#large.pop() : (this.#small.pop() ?? this.#make(SMALL_PAYLOAD));
     if (buffer === undefined) return undefined;
     this.#out++;
@@ -60,8 +67,31 @@ export class PacketPool {
     for (const buffer of this.#large.splice(0)) buffer.dma.free();
   }
 
+  /** A large buffer that lies idle makes room for many small ones. */
+  #makeSmall(): PacketBuffer | undefined {
+    const made = this.#make(SMALL_PAYLOAD);
+    if (made !== undefined || !this.#free(this.#large.pop())) return made;
+    return this.#make(SMALL_PAYLOAD);
+  }
+
+  /** And enough small ones for a large one. */
+  #makeLarge(): PacketBuffer | undefined {
+    const made = this.#make(MAX_PAYLOAD);
+    const missing = this.#bytes + sizeFor(MAX_PAYLOAD) - this.#limit;
+    if (made !== undefined || missing > this.#small.length * sizeFor(SMALL_PAYLOAD)) return made;
+    for (let freed = 0; freed < missing; freed += sizeFor(SMALL_PAYLOAD)) this.#free(this.#small.pop());
+    return this.#make(MAX_PAYLOAD);
+  }
+
+  #free(buffer: PacketBuffer | undefined): boolean {
+    if (buffer === undefined) return false;
+    this.#bytes -= sizeFor(buffer.capacity);
+    buffer.dma.free();
+    return true;
+  }
+
   #make(payload: number): PacketBuffer | undefined {
-    const size = PAYLOAD_OFFSET + payload;
+    const size = sizeFor(payload);
     // A first small buffer may exceed a tiny limit: with none at all nothing would ever be sent.
     const exempt = this.#bytes === 0 && payload <= SMALL_PAYLOAD;
     if (!this.#open || (this.#bytes + size > this.#limit && !exempt)) return undefined;
@@ -70,4 +100,8 @@ export class PacketPool {
     this.#bytes += size;
     return new PacketBuffer(dma);
   }
+}
+
+function sizeFor(payload: number): number {
+  return PAYLOAD_OFFSET + payload;
 }

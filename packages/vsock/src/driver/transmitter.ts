@@ -56,8 +56,9 @@ export class Transmitter {
   readonly #reporter: Reporter;
   readonly #wake: () => void;
   readonly #publish: () => void;
-  /** Connections that wait for packet memory. */
+  /** Connections that wait for packet memory, and (on the two-copy path) those that wait for a buffer of the ring's. */
   readonly #memoryWaiters = new Turns<Connection>(4);
+  readonly #copyWaiters = new Turns<Connection>(8);
   readonly #outgoing = new PacketHeader();
   #memoryReturned = false;
   #memoryTimer: Timer | undefined;
@@ -88,7 +89,7 @@ export class Transmitter {
 
   /** Asks the device to say when it has used packets, if somebody waits for that. `true`: do not sleep. */
   arm(): boolean {
-    const waits = !this.#tx.hasRoom || this.#tx.holdsLent || this.#memoryWaiters.length > 0;
+    const waits = !this.#tx.hasRoom || this.#tx.holdsLent || this.#memoryWaits;
     const work = waits && this.#queue.armUsedNotifications();
     return work || (this.#tx.hasRoom && this.hasToSend);
   }
@@ -166,7 +167,8 @@ export class Transmitter {
     const ringBuffer = this.#ringBuffers.take(wanted);
     if (ringBuffer === undefined && this.#ringBuffers.out > 0) {
       // One comes back with the next used packet: until then only packets without payload go.
-      this.#awaitMemory(connection);
+      this.#copyWaiters.add(connection);
+      this.#memoryWait.begin(this.#settings.clock);
     }
     // With no memory for any ring buffer, the packet goes as it is: one copy less, as the counters will show.
     const inPlace = ringBuffer === undefined && this.#ringBuffers.out === 0;
@@ -238,7 +240,8 @@ export class Transmitter {
       this.#connections.settle(connection);
       return;
     }
-    this.#awaitMemory(connection);
+    this.#memoryWaiters.add(connection);
+    this.#memoryWait.begin(this.#settings.clock);
     if (this.#packets.out > 0 || this.#memoryTimer !== undefined) return;
     this.#memoryTimer = this.#settings.clock.after(MEMORY_RETRY_MS, () => {
       this.#memoryTimer = undefined;
@@ -247,28 +250,44 @@ export class Transmitter {
     });
   }
 
-  #awaitMemory(connection: Connection): void {
-    this.#memoryWaiters.add(connection);
-    this.#memoryWait.begin(this.#settings.clock);
-  }
-
   chunkReturned(chunk: SendChunk): void {
-    this.#memoryReturned = true;
-    if (chunk.packet === undefined) this.#loanDesk.takeBack(chunk);
-    else this.#packets.put(chunk.packet);
+    if (chunk.packet === undefined) {
+      this.#loanDesk.takeBack(chunk);
+    } else {
+      this.#memoryReturned = true;
+      this.#packets.put(chunk.packet);
+    }
   }
 
+  get #memoryWaits(): boolean {
+    return this.#memoryWaiters.length + this.#copyWaiters.length > 0;
+  }
+
+  /**
+   * Wakes as many as there are packets for: all of them would run for one, and a thousand try in vain. The others have
+   * their turn in the next poll, with what those left.
+   */
   wakeMemoryWaiters(): boolean {
-    if (!this.#memoryReturned || this.#memoryWaiters.length === 0) return false;
-    this.#memoryReturned = false;
-    for (let left = this.#memoryWaiters.length; left > 0; left--) {
+    if (!this.#memoryReturned || !this.#memoryWaits) return false;
+    for (let left = this.#copyWaiters.length; left > 0; left--) {
+      const connection = this.#copyWaiters.next();
+      if (connection !== undefined) this.#connections.settle(connection);
+    }
+    let packets = this.#packets.available;
+    let left = this.#memoryWaiters.length;
+    for (; left > 0 && packets > 0; left--) {
       const connection = this.#memoryWaiters.next();
       if (connection === undefined) break;
       this.#connections.settle(connection);
-      if (connection.canWrite()) this.#reporter.announce(connection, News.Writable);
-      else if (connection.outgoing.wantsWrite && connection.endpoint.sendable > 0) this.blockedOn(connection, "memory");
+      if (connection.canWrite()) {
+        packets--;
+        this.#reporter.announce(connection, News.Writable);
+      } else if (connection.outgoing.wantsWrite && connection.endpoint.sendable > 0) {
+        this.blockedOn(connection, "memory");
+      }
     }
-    if (this.#memoryWaiters.length === 0) this.#memoryWait.end(this.#settings.clock);
+    this.#memoryReturned = left > 0 && this.#packets.available > 0;
+    if (!this.#memoryWaits) this.#memoryWait.end(this.#settings.clock);
     return true;
   }
 }
