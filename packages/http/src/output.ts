@@ -7,35 +7,13 @@ import { Errno, SystemError } from "@toril/virtio/platform";
 import { isLentBody, type LentBody, type LentPiece, type ResponseBody } from "./body.ts";
 import type { Deadline } from "./deadline.ts";
 import type { HeadBuilder } from "./head-builder.ts";
+import { Batch, discard, gather, whole } from "./lending.ts";
 import { WRITE_SLICE } from "./limits.ts";
 
 /** A lent body up to this goes into the packet of its head: a packet costs more than copying this much. */
 const SMALL_LENT_BODY = 2048;
 /** Chunks up to this are sent in one piece with their size line. */
 const SMALL_CHUNK = 8 * 1024;
-
-/** The body did not keep its word. The connection must be cut: the client cannot be told otherwise. */
-export class BodyError extends Error {
-  override readonly name = "BodyError";
-}
-
-/** A piece that is lent part by part: `done` is called when the last part is back. */
-class Loan {
-  #open = 1;
-  readonly #done: () => void;
-  readonly returned: () => void = () => {
-    this.#open--;
-    if (this.#open === 0) this.#done();
-  };
-
-  constructor(done: () => void) {
-    this.#done = done;
-  }
-
-  begin(): void {
-    this.#open++;
-  }
-}
 
 export class Output {
   /** Bytes of this connection that were taken. */
@@ -86,17 +64,17 @@ export class Output {
 
   /** What the builder holds, then the body, whose next piece is on its way: it must come home, whatever happens to the head. */
   #sendBefore(body: LentBody, left: number, next: Promise<LentPiece | undefined>): Promise<void> {
-    const discard = (error: unknown): never => {
-      next.then((piece) => piece?.done()).catch(() => {});
+    const fail = (error: unknown): never => {
+      discard(next);
       throw error;
     };
     next.catch(() => {}); // it may fail while the head still waits; whoever awaits it hears of that all the same
     try {
       const sending = this.sendBuilt();
       if (sending === undefined) return this.#pumpSlowly(body, left, next);
-      return sending.then(() => this.#pumpSlowly(body, left, next), discard);
+      return sending.then(() => this.#pumpSlowly(body, left, next), fail);
     } catch (error) {
-      return discard(error);
+      return fail(error);
     }
   }
 
@@ -150,33 +128,36 @@ export class Output {
     while (left > 0) {
       const room = this.#room();
       if (room === 0) return this.#pumpSlowly(body, left);
-      const next = body.next(Math.min(room, left));
-      if (next instanceof Promise) return this.#pumpSlowly(body, left, next);
-      const piece = whole(next, left);
-      const loan = new Loan(piece.done);
-      const count = this.#lend(piece, loan);
-      left -= piece.length;
-      if (count < piece.length) return this.#lendRest(piece, count, loan).then(() => this.#pumpSlowly(body, left));
-      loan.returned();
+      const batch = gather(body, room, left);
+      left -= batch.length;
+      const rest = this.#lendOrDiscard(batch);
+      if (rest !== undefined || batch.coming !== undefined) return this.#pumpSlowly(body, left, batch.coming, rest);
     }
     return undefined;
   }
 
-  async #pumpSlowly(body: LentBody, length: number, first?: Promise<LentPiece | undefined>): Promise<void> {
+  /** @param sending what goes before all else, and may fail */
+  async #pumpSlowly(
+    body: LentBody,
+    length: number,
+    first?: Promise<LentPiece | undefined>,
+    sending?: Promise<void>,
+  ): Promise<void> {
     let left = length;
-    let next: LentPiece | undefined | Promise<LentPiece | undefined> = first;
-    while (left > 0) {
-      if (next === undefined) {
-        const room = this.#room() || (await this.#waitForRoom());
-        next = body.next(Math.min(room, left));
+    let coming = first;
+    try {
+      await sending;
+      while (left > 0) {
+        const batch =
+          coming === undefined ? gather(body, this.#room() || (await this.#waitForRoom()), left) : new Batch();
+        if (coming !== undefined) batch.add(whole(await coming, left));
+        coming = batch.coming;
+        left -= batch.length;
+        await this.#lend(batch);
       }
-      const piece = whole(await next, left);
-      next = undefined;
-      const loan = new Loan(piece.done);
-      const count = this.#lend(piece, loan);
-      if (count < piece.length) await this.#lendRest(piece, count, loan);
-      else loan.returned();
-      left -= piece.length;
+    } catch (error) {
+      discard(coming);
+      throw error;
     }
     this.#deadline.clear();
   }
@@ -202,30 +183,55 @@ export class Output {
     }
   }
 
-  #lend(piece: LentPiece, loan: Loan): number {
-    loan.begin();
-    const count = this.#sockets.trySendBuffer(this.#socket, piece.buffer, piece.offset, piece.length, loan.returned);
-    if (count >= 0) return this.#take(count);
-    loan.returned();
-    if (count !== -Errno.EAGAIN) loan.returned();
+  /**
+   * Lends all of it, now or as the connection takes it; `undefined`: now.
+   * @throws SystemError (also as a rejection); what was not taken has gone back then
+   */
+  #lend(batch: Batch): Promise<void> | undefined {
+    if (batch.length === 0) return undefined;
+    try {
+      const count = this.#tryLend(batch);
+      if (count < batch.length) return this.#lendRest(batch, count);
+    } catch (error) {
+      batch.returned();
+      throw error;
+    }
+    batch.returned();
+    return undefined;
+  }
+
+  #lendOrDiscard(batch: Batch): Promise<void> | undefined {
+    try {
+      return this.#lend(batch);
+    } catch (error) {
+      discard(batch.coming);
+      throw error;
+    }
+  }
+
+  /** How many bytes were taken. */
+  #tryLend(batch: Batch): number {
+    let count = -1;
+    batch.begin();
+    try {
+      count = this.#sockets.trySendBuffers(this.#socket, batch.pieces, 0, batch.returned);
+    } finally {
+      if (count < 0) batch.returned();
+    }
     return this.#take(count);
   }
 
-  async #lendRest(piece: LentPiece, from: number, loan: Loan): Promise<void> {
+  async #lendRest(batch: Batch, from: number): Promise<void> {
     try {
-      for (let at = from; at < piece.length; at += WRITE_SLICE) {
+      for (let at = from; at < batch.length; at += WRITE_SLICE) {
         this.#deadline.set("write", this.#writeTimeoutMs);
-        const slice = {
-          buffer: piece.buffer,
-          offset: piece.offset + at,
-          length: Math.min(WRITE_SLICE, piece.length - at),
-        };
-        loan.begin();
-        this.sent += await this.#sockets.sendBuffer(this.#socket, slice, { onReturned: loan.returned });
+        const slice = batch.slice(at, Math.min(WRITE_SLICE, batch.length - at));
+        batch.begin();
+        this.sent += await this.#sockets.sendBuffers(this.#socket, slice, { onReturned: batch.returned });
       }
       this.#deadline.clear();
     } finally {
-      loan.returned();
+      batch.returned();
     }
   }
 
@@ -261,12 +267,4 @@ export class Output {
     this.#builder.ascii(text);
     return this.sendBuilt();
   }
-}
-
-/** @throws BodyError when there is no piece, or one that goes beyond the length that was told. */
-function whole(piece: LentPiece | undefined, left: number): LentPiece {
-  if (piece === undefined) throw new BodyError(`the body ended ${left} bytes before its Content-Length`);
-  if (piece.length > 0 && piece.length <= left) return piece;
-  piece.done();
-  throw new BodyError(`a piece of ${piece.length} bytes where ${left} were left of the Content-Length`);
 }

@@ -359,6 +359,22 @@ describe("lent bodies", () => {
     },
   );
 
+  it.each([
+    { name: "none", late: 3, sends: 1 },
+    { name: "the first", late: 0, sends: 2 },
+    { name: "the second", late: 1, sends: 3 },
+  ])("pieces that come at once go in one send: $name is late", async ({ late, sends }) => {
+    const { body, log } = lent(file(), [4000, 5000, 10], 9010, "sync");
+    let asked = 0;
+    const next = (most: number) => (asked++ === late ? Promise.resolve(body.next(most)) : body.next(most));
+    const harness = new Harness(() => ({ status: 200, body: { ...body, next } }));
+    const client = await harness.connect();
+    client.send(get("/"));
+    expect(bodyOf(await client.now())).toHaveLength(9010);
+    expect([...log].sort()).toEqual(["close", "done 10", "done 4000", "done 5000"]);
+    expect(harness.guestDriver.connections[0]?.lentSends).toBe(sends);
+  });
+
   it("a small one goes with its head", async () => {
     const { body, log } = lent(file(), [10, 20], 30, "sync");
     const harness = new Harness(() => ({ status: 200, body }));

@@ -17,7 +17,7 @@ const BLOCK = 65_536;
 const NO_BYTES = new Uint8Array(0);
 const NOWHERE = guestAddress(0);
 
-/** A handler may have one run while it is given the next. */
+/** Runs out of host memory that a handler may have: one while it is given the next, or as many as heads. */
 const MIN_RUNS = 2;
 
 interface Block {
@@ -89,7 +89,7 @@ export class Inbound {
       this.#slow = true;
     }
     if (this.#slow || this.#backlog.length > 0) return false;
-    return this.#headsHeld < this.#maxHeads && this.#out < this.#maxRuns;
+    return this.#headsHeld < this.#maxHeads;
   }
 
   #giveInPlace(chain: Chain, bytes: number, heads: HeldHeads): void {

@@ -785,6 +785,22 @@ describe("exhaustion waits, and loses nothing", () => {
     buffer.free();
   });
 
+  test("a short end behind what is lent is lent, too: its copy took a packet of its own", async () => {
+    const r = await rig({ txPath: "zero-copy" });
+    const lender = await connected(r, 65_536, 1000);
+    const buffer = r.heap.allocateDma(16_384);
+    if (buffer === undefined) throw new Error("no memory");
+    const parts = [
+      { buffer, offset: 0, length: 8192 },
+      { buffer, offset: 8192, length: 10 },
+    ];
+    expect(lender.trySendBuffers(parts, 0)).toBe(8202);
+    expect(lender.trySendBuffer(buffer, 0, 10)).toBe(10);
+    expect(r.driver.stats.txCopied.userToPacket).toBe(10);
+    while (r.driver.poll()) r.device.take();
+    buffer.free();
+  });
+
   test("what a user does outside of a turn wakes the loop: an abort was not sent (found by simulation, seed 30039)", async () => {
     let rings = 0;
     const r = await rig({ doorbell: { ring: () => rings++ } });

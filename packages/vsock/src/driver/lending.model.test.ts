@@ -242,7 +242,9 @@ class World {
       const start = on.stream.length;
       const i = this.buffers.indexOf(buffer);
       for (let at = 0; at < taken; at++) on.stream.push(byteOf(i, offset + at));
-      if (length >= ZERO_COPY_MIN && taken > 0) loan.runs.push({ buffer, start, end: start + taken });
+      // What is short is copied, unless it goes behind what is lent.
+      const lent = length >= ZERO_COPY_MIN || loan.runs.length > 0;
+      if (lent && taken > 0) loan.runs.push({ buffer, start, end: start + taken });
     }
     if (connection.loansMade > made) on.loans.push(loan);
     else expect(loan.calls).toBe(wantsCall ? 1 : 0); // copied: back at once

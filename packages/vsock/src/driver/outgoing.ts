@@ -84,7 +84,8 @@ export class Outgoing {
       const left = length - start;
       if (left === 0) continue;
       let count: number;
-      if (this.#lends(buffer, left)) {
+      // A short part behind one that is lent goes the same way: a copy would need a packet of its own.
+      if (this.#lends(buffer, left, loan === undefined ? ZERO_COPY_MIN : 1)) {
         count = this.#lendable(left);
         if (count === 0) break;
         loan ??= this.#owner.loanDesk.open(this.loans, onReturned);
@@ -156,9 +157,9 @@ export class Outgoing {
     }
   }
 
-  #lends(buffer: DmaBuffer, length: number): boolean {
+  #lends(buffer: DmaBuffer, length: number, least: number = ZERO_COPY_MIN): boolean {
     if (this.txPath !== "zero-copy" || length === 0) return false;
-    if (length >= ZERO_COPY_MIN && buffer.memory === this.#owner.memory) return true;
+    if (length >= least && buffer.memory === this.#owner.memory) return true;
     this.#owner.stats.zeroCopyFallbacks++;
     return false;
   }
