@@ -24,6 +24,8 @@ const SMALL_QUEUE = 32;
 const late = { creditUpdates: "whole-window" } as const;
 const small = { bufAlloc: SMALL_WINDOW } as const;
 const short = { queueSize: SMALL_QUEUE } as const;
+/** From the second step on; what the default is may change, the experiment does not. */
+const long = { queueSize: 256 } as const;
 
 export const STEPS: readonly Step[] = [
   {
@@ -40,26 +42,26 @@ export const STEPS: readonly Step[] = [
   {
     name: "+ window",
     change: "windows of 256 KiB, queues of 256",
-    tuning: { driver: late, device: late, idling: "sleep" },
+    tuning: { driver: late, device: { ...long, ...late }, idling: "sleep" },
     receive: "three-copies",
   },
   {
     name: "+ credit",
     change: "credit comes back at half a window",
-    tuning: { idling: "sleep" },
+    tuning: { device: long, idling: "sleep" },
     receive: "three-copies",
   },
   {
     name: "+ polling",
     change: "idle cores look for work a while before they sleep",
-    tuning: {},
+    tuning: { device: long },
     receive: "three-copies",
   },
-  { name: "+ 1 copy in", change: "one copy to receive", tuning: {}, receive: "copy" },
+  { name: "+ 1 copy in", change: "one copy to receive", tuning: { device: long }, receive: "copy" },
   {
     name: "+ 0 copies in",
     change: "no copy to receive: the program reads where the device has written",
-    tuning: {},
+    tuning: { device: long },
     receive: "borrow",
   },
 ];
