@@ -21,12 +21,25 @@ export class Batch {
   #open = 1;
   readonly returned: () => void = () => {
     this.#open--;
-    if (this.#open === 0) for (const { done } of this.pieces) done();
+    if (this.#open === 0) this.#done();
   };
 
   add(piece: LentPiece): void {
     this.pieces.push(piece);
     this.length += piece.length;
+  }
+
+  /** Each has its say, whatever another one's throws. */
+  #done(): void {
+    const errors: unknown[] = [];
+    for (const { done } of this.pieces) {
+      try {
+        done();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
   }
 
   /** A send begins; `returned` ends it. */

@@ -107,7 +107,8 @@ export class Output {
     this.#deadline.clear();
   }
 
-  // Lent bodies. A piece is asked for only when the connection takes some of it: a client that stalls holds none.
+  // Lent bodies. Pieces are asked for only when the client has room for them: one that stalls holds none, but for one that
+  // was slow to come.
 
   /** Copies a small lent body behind the head. `undefined`: all of it is there; else what is still to come. */
   #absorb(body: LentBody): { left: number; promise: Promise<LentPiece | undefined> } | undefined {
@@ -148,9 +149,12 @@ export class Output {
     try {
       await sending;
       while (left > 0) {
-        const batch =
-          coming === undefined ? gather(body, this.#room() || (await this.#waitForRoom()), left) : new Batch();
-        if (coming !== undefined) batch.add(whole(await coming, left));
+        const batch = coming === undefined ? await this.#nextBatch(body, left) : new Batch();
+        if (coming !== undefined) {
+          const piece = await coming;
+          coming = undefined; // it is here: `whole` sees to it that it goes back
+          batch.add(whole(piece, left));
+        }
         coming = batch.coming;
         left -= batch.length;
         await this.#lend(batch);
@@ -162,7 +166,12 @@ export class Output {
     this.#deadline.clear();
   }
 
-  /** Bytes that the connection takes now. @throws SystemError when it takes nothing any more */
+  async #nextBatch(body: LentBody, left: number): Promise<Batch> {
+    const room = this.#room() || (await this.#waitForRoom());
+    return gather(body, room, left);
+  }
+
+  /** Bytes that the peer has room for now. @throws SystemError when it takes nothing any more */
   #room(): number {
     const room = this.#sockets.sendRoom(this.#socket);
     if (room < 0) throw new SystemError(-room, "send");

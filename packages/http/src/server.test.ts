@@ -375,6 +375,17 @@ describe("lent bodies", () => {
     expect(harness.guestDriver.connections[0]?.lentSends).toBe(sends);
   });
 
+  it.each([30, 5000])("one of %i bytes whose piece is late and too long: it goes back once", async (length) => {
+    let done = 0;
+    const piece = { buffer: file(), offset: 0, length: length + 1, done: () => void done++ };
+    const body: LentBody = { length, next: () => Promise.resolve(piece), close: () => {} };
+    const harness = new Harness(() => ({ status: 200, body }));
+    const client = await harness.connect();
+    client.send(get("/"));
+    await client.now();
+    expect(done).toBe(1);
+  });
+
   it("a small one goes with its head", async () => {
     const { body, log } = lent(file(), [10, 20], 30, "sync");
     const harness = new Harness(() => ({ status: 200, body }));

@@ -20,9 +20,10 @@ export type VsockTuning = Partial<
 
 /**
  * What our own device is given: it takes chains of any shape, so the head of an answer and the pieces of its body share a
- * packet. Daemons get the driver's default, which all of them take.
+ * packet. What does not fit into the ring leaves in more system calls of the host: a thousand busy connections took 109 µs a
+ * request with queues of 256, 78 with 512, 79 with 1,024. Daemons get the driver's defaults, which all of them take.
  */
-export const OWN_DEVICE_TUNING: VsockTuning = { txSegments: 16 };
+export const OWN_DEVICE_TUNING: VsockTuning = { txSegments: 16, queueSize: 512 };
 
 /** Of our own vsock device; a daemon's is as its maker wants it. */
 export type VsockDeviceTuning = Partial<

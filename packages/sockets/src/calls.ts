@@ -90,8 +90,8 @@ export interface SocketCalls {
   loansOver(socket: Socket, count?: number, options?: WaitOptions): Promise<number>;
   /**
    * Bytes of guest buffers that the peer has room for now, or a negative errno. 0: none; `select` for writing waits until
-   * there is room. For those who fetch what they lend only when it can go, so that a peer that stalls holds nothing of
-   * theirs.
+   * there is room, and memory for a packet. For those who fetch what they lend only when it can go, so that a peer that
+   * stalls holds nothing of theirs. Bytes that have to be copied may still get -EAGAIN.
    */
   sendRoom(socket: Socket): number;
   /** Sends small writes that wait for company. */

@@ -5,6 +5,7 @@
 import type { DmaBuffer } from "@toril/memory";
 import { Errno, type Timer } from "@toril/virtio/platform";
 import type { VsockAddress } from "../address.ts";
+import { packetAllowed } from "../connection/credit.ts";
 import type { Endpoint } from "../connection/endpoint.ts";
 import type { TableEntry } from "../connection/table.ts";
 import type { TurnTaker } from "../connection/turns.ts";
@@ -25,6 +26,8 @@ export const News = { Connected: 1, Readable: 2, Writable: 4, Closed: 8, Returne
 /** What a connection needs of its driver. */
 export interface ConnectionOwner extends ReceiveOwner {
   readonly loanDesk: LoanDesk;
+  /** Most runs of payload in one packet. */
+  readonly runsPerPacket: number;
   takePacket(payload: number): PacketBuffer | undefined;
   /** The capacity of what `takePacket` would give; 0: nothing. */
   offerPacket(payload: number): number;
@@ -220,6 +223,12 @@ export class Connection implements VsockConnection, TableEntry, TurnTaker {
   /** For the driver: bytes can be sent that could not be before. */
   canWrite(): boolean {
     return this.outgoing.wantsWrite && this.outgoing.room(1) > 0;
+  }
+
+  /** For the driver, when it cannot write: the peer would take more, so it is memory that is wanting. */
+  get waitsForMemory(): boolean {
+    const { sendable, credit } = this.endpoint;
+    return this.outgoing.wantsWrite && sendable > 0 && packetAllowed(credit);
   }
 
   #dropUnread(): void {

@@ -118,8 +118,7 @@ export class Connections {
     this.#endCreditStall(connection);
     if (connection.canWrite()) this.#reporter.announce(connection, News.Writable);
     // Now it is memory that is wanting: without this nobody would ever tell the user that there is room.
-    else if (connection.outgoing.wantsWrite && connection.endpoint.sendable > 0)
-      this.#owner.blockedOn(connection, "memory");
+    else if (connection.waitsForMemory) this.#owner.blockedOn(connection, "memory");
   }
 
   #endCreditStall(connection: Connection): void {

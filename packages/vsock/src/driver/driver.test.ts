@@ -785,19 +785,72 @@ describe("exhaustion waits, and loses nothing", () => {
     buffer.free();
   });
 
-  test("a short end behind what is lent is lent, too: its copy took a packet of its own", async () => {
+  test.each([
+    { txSegments: 16, copied: 110 },
+    { txSegments: 2, copied: 120 },
+  ])(
+    "the end of a list is lent, too, when it shares a packet ($txSegments segments)",
+    async ({ txSegments, copied }) => {
+      const r = await rig({ txPath: "zero-copy", txSegments });
+      const lender = await connected(r, 65_536, 1000);
+      const buffer = r.heap.allocateDma(16_384);
+      if (buffer === undefined) throw new Error("no memory");
+      const part = (length: number) => ({ buffer, offset: 0, length });
+      // Many short ones behind it are copied into one packet.
+      expect(lender.trySendBuffers([part(8192), part(50), part(50), part(10)], 0)).toBe(8302);
+      expect(lender.trySendBuffer(buffer, 0, 10)).toBe(10);
+      expect(r.driver.stats.txCopied.userToPacket).toBe(copied);
+      while (r.driver.poll()) r.device.take();
+      buffer.free();
+    },
+  );
+
+  test("a peer that retires no packets: no more can be lent than one packet holds, whatever its window", async () => {
     const r = await rig({ txPath: "zero-copy" });
-    const lender = await connected(r, 65_536, 1000);
-    const buffer = r.heap.allocateDma(16_384);
+    const lender = await connected(r, 64 << 20, 1000);
+    for (let i = 0; i < 1100 && lender.lendable > 65_536; i++) {
+      lender.trySend(bytes(1));
+      r.driver.poll();
+      r.device.take();
+    }
+    expect(lender.lendable).toBeLessThanOrEqual(65_536);
+  });
+
+  test("a lender that waited for its own queue, and then for memory, is told (it was in no list)", async () => {
+    const r = await rig({ txMemory: 5000, txPath: "zero-copy", memory: 16 << 20 });
+    const other = await connected(r, 65_536, 1000);
+    const lender = await connected(r, 64 << 20, 1001);
+    other.txPath = "one-copy";
+    let told = 0;
+    lender.listener = { onWritable: () => told++ };
+    expect(other.trySend(bytes(4032))).toBe(4032);
+    r.driver.poll();
+    const kept = r.device.take("keep");
+    const buffer = r.heap.allocateDma(5 << 20);
     if (buffer === undefined) throw new Error("no memory");
-    const parts = [
-      { buffer, offset: 0, length: 8192 },
-      { buffer, offset: 8192, length: 10 },
-    ];
-    expect(lender.trySendBuffers(parts, 0)).toBe(8202);
-    expect(lender.trySendBuffer(buffer, 0, 10)).toBe(10);
-    expect(r.driver.stats.txCopied.userToPacket).toBe(10);
-    while (r.driver.poll()) r.device.take();
+    expect(lender.trySendBuffer(buffer, 0, 5 << 20)).toBe(4 << 20);
+    for (let i = 0; i < 100; i++) {
+      r.driver.poll();
+      r.device.take();
+    }
+    for (const { head } of kept) r.device.complete(head);
+    for (let i = 0; i < 100; i++) r.driver.poll();
+    expect(told).toBe(1);
+  });
+
+  test("what is lent outside of a turn wakes the loop, which arms for its return", async () => {
+    let rings = 0;
+    const r = await rig({ txPath: "zero-copy", doorbell: { ring: () => rings++ } });
+    const lender = await connected(r, 65_536, 1000);
+    const buffer = r.heap.allocateDma(8192);
+    if (buffer === undefined) throw new Error("no memory");
+    while (r.driver.poll());
+    expect(r.driver.arm()).toBe(false);
+    const before = rings;
+    expect(lender.trySendBuffer(buffer, 0, 8192)).toBe(8192);
+    expect(rings).toBeGreaterThan(before);
+    r.device.take();
+    while (r.driver.poll());
     buffer.free();
   });
 

@@ -122,6 +122,8 @@ class World {
   readonly lines: Line[] = [];
   driver!: VsockDriver;
 
+  txSegments = 2;
+
   constructor() {
     const memory = GuestMemory.allocate({ size: 4 * 1024 * 1024 });
     this.heap = new Heap({ memory, base: guestAddress(4096), size: memory.size - 4096 });
@@ -129,6 +131,7 @@ class World {
   }
 
   async start(txSegments: number): Promise<void> {
+    this.txSegments = txSegments;
     this.driver = await createVsockDriver({
       ...{ transport: new InProcessTransport(this.host), allocator: this.heap, clock: this.clock },
       ...{ txPath: "zero-copy", txSegments, txMemory: 200_000, rxBuffers: 4, rxBufferSize: 512, queueSize: 16 },
@@ -236,14 +239,15 @@ class World {
       return;
     }
     let left = count;
-    for (const { buffer, offset, length } of parts) {
+    for (const [n, { buffer, offset, length }] of parts.entries()) {
       const taken = Math.min(left, length);
       left -= taken;
       const start = on.stream.length;
       const i = this.buffers.indexOf(buffer);
       for (let at = 0; at < taken; at++) on.stream.push(byteOf(i, offset + at));
-      // What is short is copied, unless it goes behind what is lent.
-      const lent = length >= ZERO_COPY_MIN || loan.runs.length > 0;
+      // What is short is copied, unless it is the end of what is lent and can share a packet.
+      const isEnd = loan.runs.length > 0 && n === parts.length - 1 && this.txSegments > 2;
+      const lent = length >= ZERO_COPY_MIN || isEnd;
       if (lent && taken > 0) loan.runs.push({ buffer, start, end: start + taken });
     }
     if (connection.loansMade > made) on.loans.push(loan);

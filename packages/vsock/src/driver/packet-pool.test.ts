@@ -54,3 +54,26 @@ test("closed, it has given everything back", () => {
   for (const buffer of taken) pool.put(buffer);
   expect(heap.stats().bytesInUse).toBe(before);
 });
+
+test("a heap in pieces: nothing is freed for a large buffer that cannot be had", () => {
+  const { pool, heap } = rig(20 * 4096);
+  const small: PacketBuffer[] = [];
+  const takeOne = (): number => small.push(pool.take(SMALL) ?? raise("the pool is empty"));
+  for (let i = 0; i < 20; i++) {
+    takeOne();
+    heap.allocateDma(4096, 64); // keeps two of them apart
+  }
+  const hog = (): void => {
+    while (heap.allocateDma(4096, 64) !== undefined);
+  };
+  hog();
+  for (const buffer of small) pool.put(buffer);
+  expect(pool.offer(LARGE)).toBe(4032);
+  expect(pool.take(LARGE)?.capacity).toBe(4032);
+  hog();
+  expect(takeAll(pool, SMALL)).toHaveLength(19);
+});
+
+function raise(message: string): never {
+  throw new Error(message);
+}

@@ -37,7 +37,8 @@ export class PacketPool {
   take(payload: number): PacketBuffer | undefined {
     const small = payload <= SMALL_PAYLOAD;
     let buffer = small ? this.#small.pop() : this.#large.pop();
-    if (buffer === undefined) buffer = small ? this.#makeSmall() : this.#makeLarge();
+    if (buffer === undefined) buffer = this.#make(small ? SMALL_PAYLOAD : MAX_PAYLOAD);
+    if (buffer === undefined) buffer = small ? this.#splitLarge() : this.#joinSmall();
     if (buffer === undefined) buffer = small ? this.#large.pop() : (this.#small.pop() ?? this.#make(SMALL_PAYLOAD));
     if (buffer === undefined) return undefined;
     this.#out++;
@@ -45,12 +46,23 @@ export class PacketPool {
     return buffer;
   }
 
-  /** The capacity of the buffer that `take(payload)` would give; 0: none. */
+  /**
+   * What `take(payload)` gives has at least this capacity; 0: there is none. A question that is asked often, so nothing is
+   * freed for it: one that is made is kept.
+   */
   offer(payload: number): number {
-    const buffer = this.take(payload);
-    if (buffer === undefined) return 0;
-    this.put(buffer);
-    return buffer.capacity;
+    const small = payload <= SMALL_PAYLOAD;
+    const wanted = small ? this.#small : this.#large;
+    const others = small ? this.#large : this.#small;
+    if (wanted.length === 0) {
+      const made = this.#make(small ? SMALL_PAYLOAD : MAX_PAYLOAD);
+      if (made !== undefined) wanted.push(made);
+    }
+    if (wanted.length + others.length === 0) {
+      const made = this.#make(SMALL_PAYLOAD);
+      if (made !== undefined) this.#small.push(made);
+    }
+    return (wanted[wanted.length - 1] ?? others[others.length - 1] ?? this.#small[0])?.capacity ?? 0;
   }
 
   put(buffer: PacketBuffer): void {
@@ -67,27 +79,32 @@ export class PacketPool {
     for (const buffer of this.#large.splice(0)) buffer.dma.free();
   }
 
-  /** A large buffer that lies idle makes room for many small ones. */
-  #makeSmall(): PacketBuffer | undefined {
-    const made = this.#make(SMALL_PAYLOAD);
-    if (made !== undefined || !this.#free(this.#large.pop())) return made;
+  /** A small buffer out of the memory of a large one that lies idle. */
+  #splitLarge(): PacketBuffer | undefined {
+    const large = this.#large.pop();
+    if (large === undefined) return undefined;
+    this.#free(large);
     return this.#make(SMALL_PAYLOAD);
   }
 
-  /** And enough small ones for a large one. */
-  #makeLarge(): PacketBuffer | undefined {
-    const made = this.#make(MAX_PAYLOAD);
-    const missing = this.#bytes + sizeFor(MAX_PAYLOAD) - this.#limit;
-    if (made !== undefined || missing > this.#small.length * sizeFor(SMALL_PAYLOAD)) return made;
-    for (let freed = 0; freed < missing; freed += sizeFor(SMALL_PAYLOAD)) this.#free(this.#small.pop());
-    return this.#make(MAX_PAYLOAD);
+  /** A large buffer, for as many small ones that lie idle; those stay when the allocator has none. */
+  #joinSmall(): PacketBuffer | undefined {
+    const excess = this.#bytes + sizeFor(MAX_PAYLOAD) - this.#limit;
+    if (!this.#open || excess > this.#small.length * sizeFor(SMALL_PAYLOAD)) return undefined;
+    const dma = this.#allocator.allocateDma(sizeFor(MAX_PAYLOAD), PACKET_ALIGNMENT);
+    if (dma === undefined) return undefined;
+    this.#bytes += sizeFor(MAX_PAYLOAD);
+    while (this.#bytes > this.#limit) {
+      const small = this.#small.pop();
+      if (small === undefined) break;
+      this.#free(small);
+    }
+    return new PacketBuffer(dma);
   }
 
-  #free(buffer: PacketBuffer | undefined): boolean {
-    if (buffer === undefined) return false;
+  #free(buffer: PacketBuffer): void {
     this.#bytes -= sizeFor(buffer.capacity);
     buffer.dma.free();
-    return true;
   }
 
   #make(payload: number): PacketBuffer | undefined {

@@ -61,6 +61,8 @@ export class Transmitter {
   readonly #copyWaiters = new Turns<Connection>(8);
   readonly #outgoing = new PacketHeader();
   #memoryReturned = false;
+  /** Armed, and not polled since. */
+  #asleep = false;
   #memoryTimer: Timer | undefined;
   readonly #ringWait = new StallClock();
   readonly #memoryWait = new StallClock();
@@ -90,8 +92,16 @@ export class Transmitter {
   /** Asks the device to say when it has used packets, if somebody waits for that. `true`: do not sleep. */
   arm(): boolean {
     const waits = !this.#tx.hasRoom || this.#tx.holdsLent || this.#memoryWaits;
-    const work = waits && this.#queue.armUsedNotifications();
-    return work || (this.#tx.hasRoom && this.hasToSend);
+    const work = (waits && this.#queue.armUsedNotifications()) || (this.#tx.hasRoom && this.hasToSend);
+    this.#asleep = !work;
+    return work;
+  }
+
+  /** What is done outside of a turn may be the first to wait for used packets: the loop has to arm again. */
+  #wakeToArm(): void {
+    if (!this.#asleep) return;
+    this.#asleep = false;
+    this.#wake();
   }
 
   /** Stops the timers. */
@@ -116,6 +126,7 @@ export class Transmitter {
 
   /** Takes back what the device has used; memory comes back with it. */
   reclaim(): boolean {
+    this.#asleep = false;
     if (this.#tx.reclaim() === 0) return false;
     this.#memoryReturned = true;
     this.#queue.suppressUsedNotifications();
@@ -209,6 +220,8 @@ export class Transmitter {
 
   #offerRoom(connection: Connection): void {
     if (connection.canWrite()) this.#reporter.announce(connection, News.Writable);
+    // It waited for its own queue, and now for memory: nobody else would ever tell it.
+    else if (connection.waitsForMemory) this.blockedOn(connection, "memory");
   }
 
   #sendControl(header: PacketHeader, connection: Connection): void {
@@ -233,6 +246,7 @@ export class Transmitter {
     while (more && this.#haveRoom()) more = this.#sendOne(connection);
     if (more) this.#connections.senders.add(connection);
     this.#publish();
+    if (more || this.#tx.holdsLent) this.#wakeToArm();
   }
 
   blockedOn(connection: Connection, what: "credit" | "memory"): void {
@@ -242,6 +256,7 @@ export class Transmitter {
     }
     this.#memoryWaiters.add(connection);
     this.#memoryWait.begin(this.#settings.clock);
+    this.#wakeToArm();
     if (this.#packets.out > 0 || this.#memoryTimer !== undefined) return;
     this.#memoryTimer = this.#settings.clock.after(MEMORY_RETRY_MS, () => {
       this.#memoryTimer = undefined;
@@ -282,7 +297,7 @@ export class Transmitter {
       if (connection.canWrite()) {
         packets--;
         this.#reporter.announce(connection, News.Writable);
-      } else if (connection.outgoing.wantsWrite && connection.endpoint.sendable > 0) {
+      } else if (connection.waitsForMemory) {
         this.blockedOn(connection, "memory");
       }
     }

@@ -49,7 +49,7 @@ export function wire(parts: DriverParts, listeners: ReadonlyMap<number, Listener
   const loanDesk = new LoanDesk((onReturned) => reporter.returned(onReturned));
   const connections = new Connections(
     {
-      ...{ memory: device.transport.memory, stats, loanDesk },
+      ...{ memory: device.transport.memory, stats, loanDesk, runsPerPacket: settings.txSegments - 1 },
       repost: (buffer) => rx.post(buffer),
       takePacket: (payload) => packets.take(payload),
       offerPacket: (payload) => packets.offer(payload),
