@@ -22,6 +22,8 @@ interface Target {
   readonly web: number;
   readonly echo: number;
   readonly site: Site;
+  /** Most bytes that an echo sends: what comes back is on its way at the same time. */
+  readonly echoBytes: number;
 }
 
 export class Clients {
@@ -154,8 +156,8 @@ async function slowReader({ web, site }: Target): Promise<void> {
   check(file, response.statusCode, Buffer.concat(chunks));
 }
 
-async function echo({ echo: port }: Target): Promise<void> {
-  const sent = content(Math.floor(Math.random() ** 3 * 2_000_000), 7);
+async function echo({ echo: port, echoBytes }: Target): Promise<void> {
+  const sent = content(Math.floor(Math.random() ** 3 * echoBytes), 7);
   const socket = await dial(port);
   socket.end(sent);
   const got = await drain(socket);

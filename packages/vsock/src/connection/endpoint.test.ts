@@ -235,6 +235,20 @@ describe("§5.10.6.3 credit", () => {
     expect(endpoint.take(header)).toBe(0);
   });
 
+  test("a peer that asks again before anything has changed is not told again (vhost-device-vsock asked 1.2 million times)", () => {
+    const endpoint = establishedEnd();
+    endpoint.receive(packet(Op.Rw, { len: WINDOW }), WINDOW);
+    for (let i = 0; i < 3; i++) endpoint.receive(packet(Op.CreditRequest), 0);
+    expect(sent(endpoint)).toEqual(["CREDIT_UPDATE"]);
+    endpoint.receive(packet(Op.CreditRequest), 0);
+    expect(sent(endpoint)).toEqual([]);
+    expect(endpoint.consumed(1)).toBe(false);
+    endpoint.receive(packet(Op.CreditRequest), 0);
+    expect(sent(endpoint)).toEqual(["CREDIT_UPDATE"]);
+    expect(endpoint.consumed(WINDOW - 1)).toBe(true);
+    expect(sent(endpoint)).toEqual(["CREDIT_UPDATE"]);
+  });
+
   test("Toro: credit goes back when the user reads, not when bytes arrive", () => {
     const endpoint = establishedEnd();
     endpoint.receive(packet(Op.Rw, { len: WINDOW }), WINDOW);
