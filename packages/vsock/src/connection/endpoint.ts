@@ -187,7 +187,8 @@ export class Endpoint {
       case Op.CreditRequest:
         // Answered, unless the peer has asked before and heard all there is: it hears as soon as that changes. Not said at
         // once each time, since vhost-device-vsock asks again at once, in a loop that does nothing else (1.2 million times).
-        if (!this.credit.peerStarved || this.credit.fwdCnt !== this.credit.reportedFwdCnt) this.#owed |= Owed.CreditReply;
+        if (!this.credit.peerStarved || this.credit.fwdCnt !== this.credit.reportedFwdCnt)
+          this.#owed |= Owed.CreditReply;
         this.credit.peerStarved = true;
         return signals;
       case Op.Invalid:
