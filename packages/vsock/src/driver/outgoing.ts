@@ -78,14 +78,16 @@ export class Outgoing {
     let loan: Loan | undefined;
     let done = 0;
     let before = skip;
-    for (const [i, { buffer, offset, length }] of parts.entries()) {
+    const last = parts[parts.length - 1];
+    for (const part of parts) {
+      const { buffer, offset, length } = part;
       const start = Math.min(before, length);
       before -= start;
       const left = length - start;
       if (left === 0) continue;
       let count: number;
       // A short end of what is lent goes the same way, as one more run of the last packet.
-      const isEnd = loan !== undefined && i === parts.length - 1 && this.#owner.runsPerPacket > 1;
+      const isEnd = loan !== undefined && part === last && this.#owner.runsPerPacket > 1;
       if (this.#lends(buffer, left, isEnd ? 1 : ZERO_COPY_MIN)) {
         count = this.#lendable(left);
         if (count === 0) break;
